@@ -1,0 +1,95 @@
+import { type ApiError, badRequest } from "../../src/errors.ts";
+import type { Fields, FileUpload, JobRequest } from "../../src/provider.ts";
+import { isOlder, methodVersion, type Surface } from "./surface.ts";
+
+/** Refuses what the surface would not keep of an upload. */
+export function checkUpload(upload: FileUpload, surface: Surface): void {
+  if (upload.expires_after !== undefined && isOlder(surface)) {
+    throw lacking("upload the file", "expires_after", surface);
+  }
+}
+
+/**
+ * The body that creates a job on a surface. The classic API has numbers where OpenAI has "auto",
+ * and no nulls: what is left out there means the same.
+ */
+export function translateJob(request: JobRequest, surface: Surface): Fields {
+  if (request.suffix && !/^[\w-]{1,40}$/.test(request.suffix)) {
+    throw badRequest(
+      'Cannot create the job: Azure takes at most 40 letters, digits, "-" and "_" as a suffix',
+      "suffix",
+    );
+  }
+  if (surface.version === undefined) return request;
+  const { metadata, integrations, method, hyperparameters, ...rest } = request;
+  if (metadata && Object.keys(metadata).length > 0) {
+    throw badRequest(
+      'Cannot create the job: the classic API has no metadata; the v1 API takes it (api_version: "v1")',
+      "metadata",
+    );
+  }
+  if (integrations?.length && isOlder(surface)) {
+    throw lacking("create the job", "integrations", surface);
+  }
+  return dropNulls({
+    ...rest,
+    integrations: integrations?.length ? integrations : null,
+    ...translateMethod(method, dropAuto(hyperparameters), surface),
+  });
+}
+
+function translateMethod(
+  method: JobRequest["method"],
+  shared: Fields | undefined,
+  surface: Surface,
+): Fields {
+  if (method === undefined) return { hyperparameters: shared };
+  const own = method[method.type];
+  const settings = isFields(own) ? own : {};
+  const { hyperparameters, ...others } = settings;
+  const numbers = dropAuto(isFields(hyperparameters) ? hyperparameters : undefined);
+  if (!isOlder(surface)) {
+    if (shared !== undefined) {
+      throw badRequest(
+        `Cannot create the job: beside "method", its hyperparameters belong in method.${method.type}.hyperparameters`,
+        "hyperparameters",
+      );
+    }
+    return {
+      method: { ...method, [method.type]: dropNulls({ ...others, hyperparameters: numbers }) },
+    };
+  }
+  if (method.type !== "supervised") throw lacking("create the job", "method.type", surface);
+  const [lost] = [
+    ...Object.keys(others).map((name) => `method.supervised.${name}`),
+    ...Object.keys(method).flatMap((name) =>
+      /^(type|supervised)$/.test(name) ? [] : `method.${name}`,
+    ),
+  ];
+  if (lost !== undefined) throw lacking("create the job", lost, surface);
+  return { hyperparameters: numbers === undefined ? shared : { ...shared, ...numbers } };
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function dropAuto(fields: Fields | undefined): Fields | undefined {
+  const kept = Object.entries(fields ?? {}).filter(
+    ([, value]) => value !== "auto" && value !== null,
+  );
+  return kept.length === 0 ? undefined : Object.fromEntries(kept);
+}
+
+function dropNulls(fields: Fields): Fields {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
+  );
+}
+
+function lacking(action: string, param: string, surface: Surface): ApiError {
+  return badRequest(
+    `Cannot ${action}: version ${surface.version} of Azure's API does not have "${param}"; ${methodVersion} and the v1 API do`,
+    param,
+  );
+}

@@ -1,0 +1,142 @@
+import * as v from "valibot";
+import {
+  type Backend,
+  defineProvider,
+  type FileQuery,
+  type JobQuery,
+  type PageQuery,
+} from "../src/provider.ts";
+import { connectUpstream, type Query } from "../src/upstream/client.ts";
+import { makeFileForm, makePartForm } from "../src/upstream/form.ts";
+import {
+  AnyObject,
+  CheckpointObject,
+  EventObject,
+  FileObject,
+  IdentifiedObject,
+  JobObject,
+  ListObject,
+} from "../src/upstream/objects.ts";
+import { listPages, pageSize } from "../src/upstream/pages.ts";
+import {
+  apiBase,
+  apiKey,
+  extraHeaders,
+  headerValue,
+  timeoutSeconds,
+} from "../src/upstream/settings.ts";
+
+const options = v.strictObject({
+  api_key: v.pipe(apiKey, v.description("The API key of the account")),
+  api_base: v.pipe(
+    v.optional(apiBase, "https://api.openai.com/v1"),
+    v.description("Where the API is, its version included"),
+  ),
+  organization: v.pipe(
+    v.optional(headerValue),
+    v.description("The organization to act for, sent as OpenAI-Organization"),
+  ),
+  project: v.pipe(
+    v.optional(headerValue),
+    v.description("The project to act in, sent as OpenAI-Project"),
+  ),
+  timeout: v.pipe(
+    v.optional(timeoutSeconds, 600),
+    v.description("Seconds for one call; for an upload or a download, seconds without progress"),
+  ),
+  headers: v.pipe(
+    v.optional(extraHeaders, {}),
+    v.description("More headers for every call, such as those that a proxy in between wants"),
+  ),
+});
+
+/** OpenAI's own API, and services that speak all of it. */
+export default defineProvider({
+  options,
+  create(settings, runtime): Backend {
+    const { organization, project } = settings;
+    const upstream = connectUpstream({
+      backend: runtime.name,
+      baseUrl: settings.api_base,
+      timeout: settings.timeout,
+      headers: {
+        ...settings.headers,
+        authorization: `Bearer ${settings.api_key}`,
+        ...(organization === undefined ? {} : { "openai-organization": organization }),
+        ...(project === undefined ? {} : { "openai-project": project }),
+      },
+    });
+    const { get, post } = upstream;
+    const jobs = ["fine_tuning", "jobs"];
+    const graders = ["fine_tuning", "alpha", "graders"];
+    const permissions = (model: string) => ["fine_tuning", "checkpoints", model, "permissions"];
+
+    return {
+      cursors: ["files", "jobs", "events", "checkpoints"],
+
+      uploadFile: (upload, signal) =>
+        upstream.postForm(["files"], makeFileForm(upload), FileObject, signal),
+      getFile: (id, signal) => get(["files", id], {}, FileObject, signal),
+      listFiles: (query, signal) =>
+        listPages(upstream, ["files"], fileQuery(query), FileObject, signal),
+      readFile: (id, range, signal) => upstream.download(["files", id, "content"], range, signal),
+      async deleteFile(id, signal) {
+        await upstream.remove(["files", id], signal);
+      },
+
+      createJob: (request, signal) => post(jobs, request, JobObject, signal),
+      getJob: (id, signal) => get([...jobs, id], {}, JobObject, signal),
+      listJobs: (query, signal) => listPages(upstream, jobs, jobQuery(query), JobObject, signal),
+      cancelJob: (id, signal) => post([...jobs, id, "cancel"], undefined, JobObject, signal),
+      pauseJob: (id, signal) => post([...jobs, id, "pause"], undefined, JobObject, signal),
+      resumeJob: (id, signal) => post([...jobs, id, "resume"], undefined, JobObject, signal),
+      listJobEvents: (id, query, signal) =>
+        listPages(upstream, [...jobs, id, "events"], pageQuery(query), EventObject, signal),
+      listJobCheckpoints: (id, query, signal) =>
+        listPages(
+          upstream,
+          [...jobs, id, "checkpoints"],
+          pageQuery(query),
+          CheckpointObject,
+          signal,
+        ),
+
+      createUpload: (request, signal) => post(["uploads"], request, IdentifiedObject, signal),
+      addUploadPart: (id, data, signal) =>
+        upstream.postForm(["uploads", id, "parts"], makePartForm(data), IdentifiedObject, signal),
+      completeUpload: (id, request, signal) =>
+        post(["uploads", id, "complete"], request, IdentifiedObject, signal),
+      cancelUpload: (id, signal) =>
+        post(["uploads", id, "cancel"], undefined, IdentifiedObject, signal),
+
+      listCheckpointPermissions: (model, query, signal) =>
+        get(permissions(model), query, ListObject, signal),
+      createCheckpointPermissions: (model, request, signal) =>
+        post(permissions(model), request, ListObject, signal),
+      deleteCheckpointPermission: (model, permissionId, signal) =>
+        upstream.remove([...permissions(model), permissionId], signal),
+
+      runGrader: (request, signal) => post([...graders, "run"], request, AnyObject, signal),
+      validateGrader: (request, signal) =>
+        post([...graders, "validate"], request, AnyObject, signal),
+
+      listModels: (signal) => listPages(upstream, ["models"], {}, IdentifiedObject, signal),
+      getModel: (id, signal) => get(["models", id], {}, IdentifiedObject, signal),
+    };
+  },
+});
+
+function pageQuery({ after, limit }: PageQuery): Query {
+  return { limit: pageSize(limit, Number.POSITIVE_INFINITY), after };
+}
+
+function fileQuery({ after, limit, order, purpose }: FileQuery): Query {
+  return { purpose, order, limit: pageSize(limit, 10_000), after };
+}
+
+function jobQuery(query: JobQuery): Query {
+  const { metadata } = query;
+  if (metadata === null) return { ...pageQuery(query), metadata: "null" };
+  const pairs = Object.entries(metadata ?? {}).map(([key, value]) => [`metadata[${key}]`, value]);
+  return { ...pageQuery(query), ...Object.fromEntries(pairs) };
+}

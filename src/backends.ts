@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import { ApiError } from "./errors.ts";
+import type { Log } from "./log.ts";
+import type { Backend, Provider, Runtime } from "./provider.ts";
+
+/** One configured account of a provider; both instances are the same unless the lists differ. */
+export interface NamedBackend {
+  readonly name: string;
+  /** What `custom_llm_provider` says in its entry. */
+  readonly provider: string;
+  readonly files: Backend;
+  readonly jobs: Backend;
+}
+
+/** All backends in the order of `config.yaml`, and the one that uploads go to without a hint. */
+export interface Backends {
+  readonly all: readonly NamedBackend[];
+  readonly fallback: NamedBackend;
+}
+
+/** A backend's entry in `config.yaml`, read and checked. */
+export interface BackendConfig {
+  readonly name: string;
+  readonly provider: string;
+  /** Options of the entry in `files_settings`, else of the one in `finetune_settings`. */
+  readonly files: unknown;
+  /** Options of the entry in `finetune_settings`, else of the one in `files_settings`. */
+  readonly jobs: unknown;
+}
+
+/** What `createBackends` needs beside the entries. */
+export interface BackendParts {
+  readonly providers: Readonly<Record<string, Provider>>;
+  /** The name of a backend or provider that uploads go to without a hint, if it is configured. */
+  readonly preferred: string | undefined;
+  readonly dataDirectory: string;
+  readonly command: readonly string[];
+  readonly log: Log;
+}
+
+/** Makes the backends of a checked configuration; it has at least one entry. */
+export function createBackends(entries: readonly BackendConfig[], parts: BackendParts): Backends {
+  const all = entries.map((entry) => createNamedBackend(entry, parts));
+  const preferred = parts.preferred === undefined ? undefined : findHinted(all, parts.preferred);
+  const fallback = preferred ?? all[0];
+  if (fallback === undefined) throw new Error("createBackends() was given no entries");
+  return { all, fallback };
+}
+
+function createNamedBackend(entry: BackendConfig, parts: BackendParts): NamedBackend {
+  const { name, provider } = entry;
+  const registered = parts.providers[provider];
+  if (registered === undefined) throw new Error(`The provider "${provider}" is not registered`);
+  const create = (options: unknown, serves: Runtime["serves"]): Backend =>
+    registered.create(options, {
+      name,
+      directory: join(parts.dataDirectory, "backends", name),
+      serves,
+      command: parts.command,
+      log: (level, message, fields) =>
+        parts.log.write(level, message, { backend: name, ...fields }),
+    });
+  if (entry.files === entry.jobs) {
+    const backend = create(entry.jobs, { files: true, jobs: true });
+    return { name, provider, files: backend, jobs: backend };
+  }
+  return {
+    name,
+    provider,
+    files: create(entry.files, { files: true, jobs: false }),
+    jobs: create(entry.jobs, { files: false, jobs: true }),
+  };
+}
+
+/** The backend that a hint means: one of that name, else the first one of that provider. */
+export function findHinted(all: readonly NamedBackend[], hint: string): NamedBackend | undefined {
+  return all.find(({ name }) => name === hint) ?? all.find(({ provider }) => provider === hint);
+}
+
+/** The answer for an operation that a backend's service does not have. */
+export function unsupported(backend: NamedBackend, operation: string): ApiError {
+  return new ApiError(
+    400,
+    `Cannot ${operation} on backend "${backend.name}": its provider "${backend.provider}" has no such operation`,
+    { code: "unsupported_operation", retry: false },
+  );
+}
+
+/** The backends that have the operation `method` on their files or jobs side. */
+export function backendsWith(
+  backends: Backends,
+  side: "files" | "jobs",
+  method: keyof Backend,
+): readonly NamedBackend[] {
+  return backends.all.filter((backend) => backend[side][method] !== undefined);
+}
+
+/** The backend for a call that has no id to go by: the one for uploads, else the first able one. */
+export function requireBackend(
+  backends: Backends,
+  method: keyof Backend,
+  operation: string,
+): NamedBackend {
+  const able = backendsWith(backends, "jobs", method);
+  const backend = able.find((one) => one === backends.fallback) ?? able[0];
+  if (backend !== undefined) return backend;
+  throw new ApiError(400, `Cannot ${operation}: no configured backend has this operation`, {
+    code: "unsupported_operation",
+    retry: false,
+  });
+}
+
+/** Closes every instance once. */
+export async function closeBackends(backends: Backends): Promise<void> {
+  const instances = new Set(backends.all.flatMap(({ files, jobs }) => [files, jobs]));
+  await Promise.all([...instances].map((instance) => instance.close?.()));
+}

@@ -1,0 +1,24 @@
+import type { Backends } from "./backends.ts";
+import type { Ledger } from "./ledger/ledger.ts";
+import type { Log } from "./log.ts";
+
+/** What every handler works with; made once at start. */
+export interface Gateway {
+  readonly backends: Backends;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  readonly settings: GatewaySettings;
+  /** Aborted when the shutdown deadline has passed: ends what must outlive its client. */
+  readonly stopping: AbortSignal;
+}
+
+/** Limits and secrets of a gateway. */
+export interface GatewaySettings {
+  /** Absent: no key is asked for, and only this machine may call. */
+  readonly masterKey: string | undefined;
+  readonly maxFileBytes: number;
+  /** Time budget of lists and look-ups over all backends. */
+  readonly listTimeoutSeconds: number;
+  readonly spoolDirectory: string;
+  readonly version: string;
+}

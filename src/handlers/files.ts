@@ -1,0 +1,169 @@
+import { backendsWith, type NamedBackend, unsupported } from "../backends.ts";
+import { badRequest } from "../errors.ts";
+import type { Gateway } from "../gateway.ts";
+import { type Exchange, readLimit, readQuery } from "../http/exchange.ts";
+import { type FormFile, readForm } from "../http/form.ts";
+import type { Source } from "../lists.ts";
+import { hintedBackend, locate, remember, toEntry } from "../location.ts";
+import { completeFile } from "../objects.ts";
+import { type FileFields, type FileQuery, type FileUpload, requestIdOf } from "../provider.ts";
+import { answerList, answerWith, changing } from "./answers.ts";
+import { readMergedPage } from "./pages.ts";
+
+// OpenAI's API reference: both the default and the maximum of `limit`.
+const maxFilesPerPage = 10_000;
+
+/** POST /files */
+export async function createFile(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const query = readQuery(exchange);
+  // A hint that leads nowhere is told before the file is read.
+  const early = hintedBackend(gateway, exchange, query);
+  const { maxFileBytes, spoolDirectory } = gateway.settings;
+  const form = await readForm(exchange.request, {
+    fileField: "file",
+    maxFileBytes,
+    spoolDirectory,
+  });
+  try {
+    const upload = readUpload(form.file, form.fields);
+    const backend =
+      early ?? hintedBackend(gateway, exchange, query, form.hint) ?? gateway.backends.fallback;
+    const file = await changing(backend.files.uploadFile(upload, gateway.stopping));
+    await gateway.ledger.record("file", [toEntry(backend, file)]);
+    return answerWith(exchange, completeFile(file), file);
+  } finally {
+    await form.discard();
+  }
+}
+
+const uploadFields = ["purpose", "expires_after[anchor]", "expires_after[seconds]"];
+
+function readUpload(
+  file: FormFile,
+  fields: readonly (readonly [name: string, value: string])[],
+): FileUpload {
+  const known = new Map<string, string>();
+  const extra: (readonly [string, string])[] = [];
+  for (const field of fields) {
+    const [name, value] = field;
+    if (!uploadFields.includes(name)) extra.push(field);
+    else if (known.has(name)) {
+      throw badRequest(`Cannot take the field "${name}": it is given twice`, name);
+    } else known.set(name, value);
+  }
+  const purpose = known.get("purpose");
+  if (!purpose) {
+    throw badRequest(
+      'Cannot take the file: "purpose" is missing; for training, "fine-tune"',
+      "purpose",
+    );
+  }
+  const expiry = readExpiry(known);
+  return { ...file, purpose, extra, ...(expiry && { expires_after: expiry }) };
+}
+
+function readExpiry(known: ReadonlyMap<string, string>): FileUpload["expires_after"] {
+  const anchor = known.get("expires_after[anchor]");
+  const text = known.get("expires_after[seconds]");
+  if (anchor === undefined && text === undefined) return undefined;
+  if (!anchor) {
+    throw badRequest(
+      'Cannot expire the file: "expires_after[anchor]" is missing',
+      "expires_after[anchor]",
+    );
+  }
+  if (text === undefined || !/^\d{1,12}$/.test(text)) {
+    throw badRequest(
+      'Cannot expire the file: "expires_after[seconds]" must be a whole number',
+      "expires_after[seconds]",
+    );
+  }
+  return { anchor, seconds: Number(text) };
+}
+
+/** GET /files */
+export async function listFiles(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const query = readQuery(exchange, ["after", "limit", "order", "purpose"]);
+  const limit = readLimit(query, maxFilesPerPage, maxFilesPerPage);
+  const order = query.values.get("order") ?? "desc";
+  if (order !== "asc" && order !== "desc") {
+    throw badRequest('Cannot order the files: "order" must be "asc" or "desc"', "order");
+  }
+  const purpose = query.values.get("purpose") || undefined;
+  const hint = hintedBackend(gateway, exchange, query);
+  const { signal } = exchange.request;
+  const sources = fileSources(gateway, hint, {
+    limit,
+    order,
+    ...(purpose !== undefined && { purpose }),
+  });
+  const after = query.values.get("after");
+  const page = await readMergedPage(
+    gateway,
+    sources,
+    { kind: "file", limit, order, after },
+    signal,
+  );
+  return answerList(gateway, exchange, page, { complete: completeFile, ends: true });
+}
+
+function fileSources(
+  gateway: Gateway,
+  hint: NamedBackend | undefined,
+  query: FileQuery,
+): readonly Source<FileFields>[] {
+  const able = hint === undefined ? backendsWith(gateway.backends, "files", "listFiles") : [hint];
+  return able.map((backend) => {
+    const { files, name } = backend;
+    if (files.listFiles === undefined) throw unsupported(backend, "list files");
+    const list = files.listFiles.bind(files);
+    return {
+      backend: name,
+      startsAfter: files.cursors?.includes("files") ?? false,
+      read: (after, signal) => list({ ...query, ...(after !== undefined && { after }) }, signal),
+      keep: (file) => query.purpose === undefined || file.purpose === query.purpose,
+    };
+  });
+}
+
+/** GET /files/{id} */
+export async function getFile(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const { signal } = exchange.request;
+  const hint = hintedBackend(gateway, exchange, readQuery(exchange));
+  const location = await locate(gateway, "file", id, hint, signal);
+  const { files } = location.backend;
+  if (files.getFile === undefined) throw unsupported(location.backend, "retrieve a file");
+  const file = await files.getFile(id, signal);
+  await remember(gateway, "file", location, file);
+  return answerWith(exchange, completeFile(file), file);
+}
+
+/** DELETE /files/{id} */
+export async function deleteFile(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const hint = hintedBackend(gateway, exchange, readQuery(exchange));
+  const { backend } = await locate(gateway, "file", id, hint, exchange.request.signal);
+  if (backend.files.deleteFile === undefined) throw unsupported(backend, "delete a file");
+  await changing(backend.files.deleteFile(id, gateway.stopping));
+  await gateway.ledger.forget("file", id);
+  return answerWith(exchange, { id, object: "file", deleted: true });
+}
+
+/** GET /files/{id}/content */
+export async function getFileContent(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const { signal, headers } = exchange.request;
+  const hint = hintedBackend(gateway, exchange, readQuery(exchange));
+  const { backend } = await locate(gateway, "file", id, hint, signal);
+  if (backend.files.readFile === undefined) throw unsupported(backend, "download a file");
+  const content = await backend.files.readFile(id, headers.get("range") ?? undefined, signal);
+  return new Response(content.body, {
+    status: content.status ?? 200,
+    headers: {
+      "content-type": "application/octet-stream",
+      "x-request-id": requestIdOf(content) ?? exchange.requestId,
+      ...content.headers,
+    },
+  });
+}

@@ -1,0 +1,257 @@
+import * as v from "valibot";
+import { type NamedBackend, unsupported } from "../backends.ts";
+import { ApiError, badRequest } from "../errors.ts";
+import type { Gateway } from "../gateway.ts";
+import {
+  type Exchange,
+  type Query,
+  readLimit,
+  readMetadataFilter,
+  readQuery,
+} from "../http/exchange.ts";
+import { readJson } from "../http/json.ts";
+import { readPage, type Source } from "../lists.ts";
+import { fetchJob, hintedBackend, locate, remember, toEntry } from "../location.ts";
+import { completeCheckpoint, completeEvent, completeJob } from "../objects.ts";
+import type { Fields, JobFields, JobQuery, JobRequest, ListName } from "../provider.ts";
+import { answerList, answerWith, changing } from "./answers.ts";
+import { ownCursor, readMergedPage } from "./pages.ts";
+
+const maxItemsPerPage = 10_000;
+
+// Types only: ranges are the backend's to check, so that what OpenAI allows tomorrow passes today.
+const text = v.pipe(v.string(), v.nonEmpty());
+// valibot's own object schemas take arrays too.
+const object = v.custom<Fields>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+);
+const jobRequestSchema = v.looseObject({
+  model: text,
+  training_file: text,
+  validation_file: v.exactOptional(v.nullable(v.string())),
+  suffix: v.exactOptional(v.nullable(v.string())),
+  seed: v.exactOptional(v.nullable(v.pipe(v.number(), v.integer()))),
+  hyperparameters: v.exactOptional(object),
+  method: v.exactOptional(v.intersect([object, v.looseObject({ type: v.string() })])),
+  integrations: v.exactOptional(v.nullable(v.array(object))),
+  metadata: v.exactOptional(v.nullable(v.intersect([object, v.record(v.string(), v.string())]))),
+});
+
+/** POST /fine_tuning/jobs */
+export async function createJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const query = readQuery(exchange);
+  const body = await readJson(exchange.request);
+  const hint = hintedBackend(gateway, exchange, query, body.hint);
+  const request = readJobRequest(body.fields);
+  const backend = hint ?? (await locateTrainingFile(gateway, request, exchange.request.signal));
+  try {
+    const job = await changing(backend.jobs.createJob(request, gateway.stopping));
+    await gateway.ledger.record("job", [toEntry(backend, job)]);
+    return answerWith(exchange, completeJob(job), job);
+  } catch (error) {
+    throw nameAlternatives(gateway, backend, error);
+  }
+}
+
+/** The fields themselves, not the schema's copy of them, so that nothing can get lost. */
+function readJobRequest(fields: Fields): JobRequest {
+  try {
+    v.assert(jobRequestSchema, fields);
+    return fields;
+  } catch (error) {
+    if (!v.isValiError(error)) throw error;
+    const [issue] = error.issues;
+    const param = v.getDotPath(issue) ?? "";
+    const missing = issue.received === "undefined";
+    throw badRequest(
+      missing
+        ? `Cannot create the job: "${param}" is missing`
+        : `Cannot create the job: "${param}" must be ${describe(issue)}, not ${issue.received.slice(0, 100)}`,
+      param,
+      missing ? "missing_required_parameter" : "invalid_type",
+    );
+  }
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === "custom" || issue.expected === "Object") return "an object";
+  if (issue.type === "non_empty") return "a string that is not empty";
+  if (issue.type === "integer") return "a whole number";
+  return (issue.expected ?? "of another type").replaceAll("(", "").replaceAll(")", "");
+}
+
+/** A job goes where its training file lives. */
+async function locateTrainingFile(
+  gateway: Gateway,
+  request: JobRequest,
+  signal: AbortSignal,
+): Promise<NamedBackend> {
+  const id = request.training_file;
+  try {
+    return (await locate(gateway, "file", id, undefined, signal)).backend;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    throw new ApiError(404, error.message, { param: "training_file", code: error.code });
+  }
+}
+
+/** OpenAI closes fine-tuning: an organisation that is shut out learns where it can still go. */
+function nameAlternatives(gateway: Gateway, backend: NamedBackend, error: unknown): unknown {
+  if (!(error instanceof ApiError) || error.code !== "training_not_available") return error;
+  const others = gateway.backends.all.filter((other) => other !== backend);
+  if (others.length === 0) return error;
+  const names = others.map(({ name }) => `"${name}"`).join(", ");
+  const { status, type, param, code, headers, retry } = error;
+  return new ApiError(
+    status,
+    `${error.message} Other configured backends that could take the job: ${names}.`,
+    { type, param, code, headers, retry, cause: error },
+  );
+}
+
+/** GET /fine_tuning/jobs */
+export async function listJobs(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const query = readQuery(exchange, ["after", "limit", "metadata", "metadata["]);
+  const limit = readLimit(query, 20, maxItemsPerPage);
+  const metadata = readMetadataFilter(query);
+  const hint = hintedBackend(gateway, exchange, query);
+  const jobQuery: JobQuery = { limit, ...(metadata !== undefined && { metadata }) };
+  const backends = hint === undefined ? gateway.backends.all : [hint];
+  const sources = backends.map(
+    ({ name, jobs }): Source<JobFields> => ({
+      backend: name,
+      startsAfter: jobs.cursors?.includes("jobs") ?? false,
+      read: (after, signal) =>
+        jobs.listJobs({ ...jobQuery, ...(after !== undefined && { after }) }, signal),
+      keep: (job) => hasMetadata(job, metadata),
+    }),
+  );
+  const page = await readMergedPage(
+    gateway,
+    sources,
+    { kind: "job", limit, order: "desc", after: query.values.get("after") },
+    exchange.request.signal,
+  );
+  return answerList(gateway, exchange, page, { complete: completeJob, ends: false });
+}
+
+function hasMetadata(job: JobFields, filter: JobQuery["metadata"]): boolean {
+  if (filter === undefined) return true;
+  const metadata = new Map<string, unknown>(Object.entries(job.metadata ?? {}));
+  if (filter === null) return metadata.size === 0;
+  return Object.entries(filter).every(([key, value]) => metadata.get(key) === value);
+}
+
+/** GET /fine_tuning/jobs/{id} */
+export async function getJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const { signal } = exchange.request;
+  const hint = hintedBackend(gateway, exchange, readQuery(exchange));
+  const location = await locate(gateway, "job", id, hint, signal);
+  const job = await fetchJob(location.backend.jobs, id, signal);
+  await remember(gateway, "job", location, job);
+  return answerWith(exchange, completeJob(job), job);
+}
+
+/** POST /fine_tuning/jobs/{id}/cancel */
+export async function cancelJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  return await changeJob(gateway, exchange, "cancelJob", "cancel a job");
+}
+
+/** POST /fine_tuning/jobs/{id}/pause */
+export async function pauseJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  return await changeJob(gateway, exchange, "pauseJob", "pause a job");
+}
+
+/** POST /fine_tuning/jobs/{id}/resume */
+export async function resumeJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  return await changeJob(gateway, exchange, "resumeJob", "resume a job");
+}
+
+async function changeJob(
+  gateway: Gateway,
+  exchange: Exchange,
+  method: "cancelJob" | "pauseJob" | "resumeJob",
+  operation: string,
+): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const query = readQuery(exchange);
+  const { hint: bodyHint, fields } = await readJson(exchange.request);
+  const [unknown] = Object.keys(fields);
+  if (unknown !== undefined) {
+    throw badRequest(
+      `Cannot ${operation}: the field "${unknown}" is not known`,
+      unknown,
+      "unknown_parameter",
+    );
+  }
+  const hint = hintedBackend(gateway, exchange, query, bodyHint);
+  const location = await locate(gateway, "job", id, hint, exchange.request.signal);
+  const { jobs } = location.backend;
+  if (jobs[method] === undefined) throw unsupported(location.backend, operation);
+  const job = await changing(jobs[method](id, gateway.stopping));
+  await remember(gateway, "job", location, job);
+  return answerWith(exchange, completeJob(job), job);
+}
+
+/** GET /fine_tuning/jobs/{id}/events */
+export async function listEvents(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const part = await readJobPart(gateway, exchange, 20);
+  const list = part.backend.jobs.listJobEvents?.bind(part.backend.jobs);
+  if (list === undefined) throw unsupported(part.backend, "list the events of a job");
+  const page = await readPart(
+    part,
+    "events",
+    (query, signal) => list(part.id, query, signal),
+    exchange,
+  );
+  return answerList(gateway, exchange, page, { complete: completeEvent, ends: false });
+}
+
+/** GET /fine_tuning/jobs/{id}/checkpoints */
+export async function listCheckpoints(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const part = await readJobPart(gateway, exchange, 10);
+  const list = part.backend.jobs.listJobCheckpoints?.bind(part.backend.jobs);
+  if (list === undefined) throw unsupported(part.backend, "list the checkpoints of a job");
+  const page = await readPart(
+    part,
+    "checkpoints",
+    (query, signal) => list(part.id, query, signal),
+    exchange,
+  );
+  const complete = (item: Parameters<typeof completeCheckpoint>[0]) =>
+    completeCheckpoint(item, part.id);
+  return answerList(gateway, exchange, page, { complete, ends: true });
+}
+
+interface JobPart {
+  readonly id: string;
+  readonly backend: NamedBackend;
+  readonly query: Query;
+  readonly limit: number;
+}
+
+async function readJobPart(gateway: Gateway, exchange: Exchange, usual: number): Promise<JobPart> {
+  const id = exchange.ids[0] ?? "";
+  const query = readQuery(exchange, ["after", "limit"]);
+  const limit = readLimit(query, usual, maxItemsPerPage);
+  const hint = hintedBackend(gateway, exchange, query);
+  const { backend } = await locate(gateway, "job", id, hint, exchange.request.signal);
+  return { id, backend, query, limit };
+}
+
+async function readPart<Item extends { readonly id: string; readonly created_at: number }>(
+  { backend, query, limit }: JobPart,
+  name: ListName,
+  list: (query: { after?: string; limit: number }, signal: AbortSignal) => AsyncIterable<Item>,
+  exchange: Exchange,
+) {
+  const source: Source<Item> = {
+    backend: backend.name,
+    startsAfter: backend.jobs.cursors?.includes(name) ?? false,
+    read: (after, signal) => list({ limit, ...(after !== undefined && { after }) }, signal),
+  };
+  const after = ownCursor(query.values.get("after"), backend.name);
+  const page = { limit, order: "desc", after, timeoutSeconds: 0 } as const;
+  return await readPage([source], page, exchange.request.signal);
+}

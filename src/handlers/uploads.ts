@@ -1,0 +1,112 @@
+import { backendsWith, type NamedBackend, unsupported } from "../backends.ts";
+import { badRequest, uploadNotFound } from "../errors.ts";
+import type { Gateway } from "../gateway.ts";
+import { type Exchange, readQuery } from "../http/exchange.ts";
+import { readForm } from "../http/form.ts";
+import { type JsonBody, readJson } from "../http/json.ts";
+import { hintedBackend, toEntry } from "../location.ts";
+import { completePart, completeUpload } from "../objects.ts";
+import type { Fields, FileFields, UploadFields } from "../provider.ts";
+import { answerWith, changing } from "./answers.ts";
+
+// OpenAI's API reference: a part may have 64 MB.
+const maxPartBytes = 64 * 1024 * 1024;
+
+/** POST /uploads */
+export async function createUpload(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const query = readQuery(exchange);
+  const { hint, fields } = await readJson(exchange.request);
+  const backend = hintedBackend(gateway, exchange, query, hint) ?? gateway.backends.fallback;
+  if (backend.files.createUpload === undefined) throw unsupported(backend, "upload in parts");
+  const upload = await changing(backend.files.createUpload(fields, gateway.stopping));
+  const created_at = typeof upload.created_at === "number" ? upload.created_at : now();
+  await gateway.ledger.record("upload", [toEntry(backend, { ...upload, created_at })]);
+  return answerWith(exchange, completeUpload(upload), upload);
+}
+
+/** POST /uploads/{id}/parts */
+export async function addUploadPart(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const query = readQuery(exchange);
+  const form = await readForm(exchange.request, {
+    fileField: "data",
+    maxFileBytes: maxPartBytes,
+    spoolDirectory: gateway.settings.spoolDirectory,
+  });
+  try {
+    const [unknown] = form.fields;
+    if (unknown !== undefined) {
+      throw badRequest(`Cannot add the part: the field "${unknown[0]}" is not known`, unknown[0]);
+    }
+    const hint = hintedBackend(gateway, exchange, query, form.hint);
+    const backend = await locateUpload(gateway, id, hint);
+    if (backend.files.addUploadPart === undefined) throw unsupported(backend, "upload in parts");
+    const part = await changing(
+      backend.files.addUploadPart(id, form.file.content, gateway.stopping),
+    );
+    return answerWith(exchange, completePart(part, id), part);
+  } finally {
+    await form.discard();
+  }
+}
+
+/** POST /uploads/{id}/complete */
+export async function completeUploadParts(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  return await finishUpload(gateway, exchange, (backend, id, { fields }) =>
+    backend.files.completeUpload?.(id, fields, gateway.stopping),
+  );
+}
+
+/** POST /uploads/{id}/cancel */
+export async function cancelUpload(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  return await finishUpload(gateway, exchange, (backend, id, { fields }) => {
+    const [unknown] = Object.keys(fields);
+    if (unknown === undefined) return backend.files.cancelUpload?.(id, gateway.stopping);
+    throw badRequest(`Cannot cancel the upload: the field "${unknown}" is not known`, unknown);
+  });
+}
+
+async function finishUpload(
+  gateway: Gateway,
+  exchange: Exchange,
+  finish: (backend: NamedBackend, id: string, body: JsonBody) => Promise<UploadFields> | undefined,
+): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const query = readQuery(exchange);
+  const body = await readJson(exchange.request);
+  const hint = hintedBackend(gateway, exchange, query, body.hint);
+  const backend = await locateUpload(gateway, id, hint);
+  const finished = finish(backend, id, body);
+  if (finished === undefined) throw unsupported(backend, "upload in parts");
+  const upload = await changing(finished);
+  if (isFile(upload.file)) {
+    await gateway.ledger.record("file", [toEntry(backend, upload.file)]);
+  }
+  return answerWith(exchange, completeUpload(upload), upload);
+}
+
+/** An upload cannot be read back, so only the ledger or a single backend can tell whose it is. */
+async function locateUpload(
+  gateway: Gateway,
+  id: string,
+  hint: NamedBackend | undefined,
+): Promise<NamedBackend> {
+  if (hint !== undefined) return hint;
+  const entry = await gateway.ledger.find("upload", id);
+  const able = backendsWith(gateway.backends, "files", "addUploadPart");
+  const known = able.find(({ name }) => name === entry?.backend);
+  const [only, second] = able;
+  const backend = known ?? (second === undefined ? only : undefined);
+  if (backend === undefined) throw uploadNotFound(id);
+  return backend;
+}
+
+function isFile(value: unknown): value is FileFields {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, created_at }: Fields = { ...value };
+  return typeof id === "string" && typeof created_at === "number";
+}
+
+function now(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -1,0 +1,35 @@
+import { badRequest } from "../errors.ts";
+
+/** Where a request points: `/v1/…`, `/…`, or `/{backend or provider}/v1/…`. */
+export interface Address {
+  /** The path as sent, without the query. */
+  readonly path: string;
+  /** The first segment of `/{backend or provider}/v1/…`, decoded. */
+  readonly hint: string | undefined;
+  /** What follows `v1`, decoded, without a trailing slash. */
+  readonly segments: readonly string[];
+  /** The query as sent, without `?`. */
+  readonly query: string;
+}
+
+/** Takes the URL of a request apart; throws a 400 where its percent-encoding is broken. */
+export function parseAddress(url: string): Address {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const mark = url.indexOf("?", start);
+  const path = mark === -1 ? url.slice(start) : url.slice(start, mark);
+  const query = mark === -1 ? "" : url.slice(mark + 1);
+  const segments = path.slice(1).split("/").map(decodeSegment);
+  if (segments.length > 1 && segments.at(-1) === "") segments.pop();
+  if (segments[0] === "v1") return { path, hint: undefined, segments: segments.slice(1), query };
+  if (segments[1] === "v1") return { path, hint: segments[0], segments: segments.slice(2), query };
+  return { path, hint: undefined, segments, query };
+}
+
+function decodeSegment(segment: string): string {
+  if (!segment.includes("%")) return segment;
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw badRequest(`Cannot read the path: "${segment}" is not valid percent-encoding`, null);
+  }
+}

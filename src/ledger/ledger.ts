@@ -1,0 +1,153 @@
+import { chmod } from "node:fs/promises";
+import { SQL } from "bun";
+import { StartError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { Fields } from "../provider.ts";
+import { migrations } from "./migrations.ts";
+
+/** What the ledger can hold: things that clients name by an id. */
+export type Kind = "file" | "job" | "upload";
+
+/** Where a thing lives and how it was last seen. */
+export interface Entry {
+  readonly id: string;
+  /** The backend's name in `config.yaml`. */
+  readonly backend: string;
+  /** Unix seconds as the backend tells them. */
+  readonly created_at: number;
+  /** The last seen object. */
+  readonly object: Fields;
+}
+
+/**
+ * The gateway's durable record of files and jobs and whose they are. What it lacks is asked for
+ * at the backends, so a failure to write is logged and never fails a request.
+ */
+export interface Ledger {
+  find(kind: Kind, id: string): Promise<Entry | undefined>;
+  /** Writes what is new or has changed. */
+  record(kind: Kind, entries: readonly Entry[]): Promise<void>;
+  forget(kind: Kind, id: string): Promise<void>;
+  /** Throws if the ledger cannot be read. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Row {
+  readonly id: string;
+  readonly backend: string;
+  readonly created_at: number | bigint | string;
+  readonly object: string;
+}
+
+// SQLite takes at most 32,766 parameters in a statement; five go with each row.
+const rowsPerStatement = 1000;
+
+/** Opens the ledger at `path`, a SQLite file, and brings its schema up to date. */
+export async function openLedger(path: string, log: Log): Promise<Ledger> {
+  const sql = new SQL({ adapter: "sqlite", filename: path });
+  try {
+    await sql.unsafe("PRAGMA busy_timeout = 5000");
+    await sql.unsafe("PRAGMA journal_mode = WAL");
+    await sql.unsafe("PRAGMA synchronous = NORMAL");
+    await migrate(sql, path);
+    await chmod(path, 0o600);
+  } catch (error) {
+    await sql.close().catch(() => undefined);
+    if (error instanceof StartError) throw error;
+    throw new StartError(
+      `Cannot open the ledger "${path}": ${messageOf(error)}; move it away to have it rebuilt by use`,
+      { cause: error },
+    );
+  }
+  return createLedger(sql, log);
+}
+
+async function migrate(sql: SQL, path: string): Promise<void> {
+  await sql.begin(async (transaction) => {
+    await transaction.unsafe(
+      "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)",
+    );
+    const rows: { version: number }[] = await transaction`SELECT version FROM schema_version`;
+    const version = Number(rows[0]?.version ?? 0);
+    if (version > migrations.length) {
+      throw new StartError(
+        `Cannot open the ledger "${path}": it has schema version ${version}, and this tunegate knows ${migrations.length}; use the newer tunegate that wrote it, or another --data-dir`,
+      );
+    }
+    for (const step of migrations.slice(version)) {
+      for (const statement of step) await transaction.unsafe(statement);
+    }
+    if (rows.length === 0) {
+      await transaction`INSERT INTO schema_version (version) VALUES (${migrations.length})`;
+    } else if (version < migrations.length) {
+      await transaction`UPDATE schema_version SET version = ${migrations.length}`;
+    }
+  });
+}
+
+function createLedger(sql: SQL, log: Log): Ledger {
+  function logFailure(action: string, error: unknown): void {
+    log.write("error", `Cannot ${action} the ledger`, { error: messageOf(error) });
+  }
+
+  return {
+    async find(kind, id) {
+      try {
+        const rows: Row[] =
+          await sql`SELECT id, backend, created_at, object FROM objects WHERE kind = ${kind} AND id = ${id}`;
+        return rows[0] && toEntry(rows[0]);
+      } catch (error) {
+        logFailure("read", error);
+        return undefined;
+      }
+    },
+
+    async record(kind, entries) {
+      try {
+        for (let start = 0; start < entries.length; start += rowsPerStatement) {
+          const rows = entries
+            .slice(start, start + rowsPerStatement)
+            .map(({ id, backend, created_at, object }) => ({
+              kind,
+              id,
+              backend,
+              created_at,
+              object: JSON.stringify(object),
+            }));
+          await sql`INSERT INTO objects ${sql(rows)}
+            ON CONFLICT (kind, id) DO UPDATE SET
+              backend = excluded.backend, created_at = excluded.created_at, object = excluded.object
+            WHERE objects.object <> excluded.object OR objects.backend <> excluded.backend`;
+        }
+      } catch (error) {
+        logFailure("write to", error);
+      }
+    },
+
+    async forget(kind, id) {
+      try {
+        await sql`DELETE FROM objects WHERE kind = ${kind} AND id = ${id}`;
+      } catch (error) {
+        logFailure("write to", error);
+      }
+    },
+
+    async ping() {
+      await sql`SELECT version FROM schema_version`;
+    },
+
+    async close() {
+      await sql.close();
+    },
+  };
+}
+
+function toEntry(row: Row): Entry {
+  const object: Fields = JSON.parse(row.object);
+  return { id: row.id, backend: row.backend, created_at: Number(row.created_at), object };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

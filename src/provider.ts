@@ -1,0 +1,253 @@
+import type * as v from "valibot";
+
+/**
+ * The registry contract. A provider is a kind of service and lives in one file of `providers/`,
+ * which default-exports `defineProvider({ options, create })`. A backend is one configured account
+ * of it. The gateway speaks OpenAI's API to clients; the contract's objects carry OpenAI's field
+ * names, Unix seconds and statuses, and the gateway completes them to full OpenAI objects.
+ *
+ * Every method does the whole call, throws `ApiError` for what the client should read, and leaves
+ * all else as a bug. A method that the service lacks is left out: the gateway then answers 400
+ * `unsupported_operation` in its place. `signal` is the last parameter and must reach every
+ * upstream call.
+ */
+export interface Backend {
+  /** Stores one file. Resolves once the service has all of it; on failure nothing may be left. */
+  uploadFile(upload: FileUpload, signal: AbortSignal): Promise<FileFields>;
+  /** Starts a job. Refuses with a 400 naming the field whatever it cannot carry out. */
+  createJob(request: JobRequest, signal: AbortSignal): Promise<JobFields>;
+  /** Asks for the end of a job; the returned status is what is true afterwards. */
+  cancelJob(id: string, signal: AbortSignal): Promise<JobFields>;
+  /** Jobs, newest first by `created_at`. */
+  listJobs(query: JobQuery, signal: AbortSignal): AsyncIterable<JobFields>;
+
+  /** One job; without this method the gateway looks for the job in `listJobs`. */
+  getJob?(id: string, signal: AbortSignal): Promise<JobFields>;
+  pauseJob?(id: string, signal: AbortSignal): Promise<JobFields>;
+  resumeJob?(id: string, signal: AbortSignal): Promise<JobFields>;
+  /** Events of one job, newest first. */
+  listJobEvents?(id: string, query: PageQuery, signal: AbortSignal): AsyncIterable<EventFields>;
+  /** Checkpoints of one job, newest first. */
+  listJobCheckpoints?(
+    id: string,
+    query: PageQuery,
+    signal: AbortSignal,
+  ): AsyncIterable<CheckpointFields>;
+
+  getFile?(id: string, signal: AbortSignal): Promise<FileFields>;
+  /** Files by `created_at` in `query.order`. */
+  listFiles?(query: FileQuery, signal: AbortSignal): AsyncIterable<FileFields>;
+  /** The bytes of a file, or of `range` where the service can. */
+  readFile?(id: string, range: string | undefined, signal: AbortSignal): Promise<FileContent>;
+  deleteFile?(id: string, signal: AbortSignal): Promise<void>;
+
+  createUpload?(request: Fields, signal: AbortSignal): Promise<UploadFields>;
+  addUploadPart?(id: string, data: Blob, signal: AbortSignal): Promise<PartFields>;
+  completeUpload?(id: string, request: Fields, signal: AbortSignal): Promise<UploadFields>;
+  cancelUpload?(id: string, signal: AbortSignal): Promise<UploadFields>;
+
+  /** Answers with OpenAI's whole list object; `query` holds the client's own parameters. */
+  listCheckpointPermissions?(
+    model: string,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Fields>;
+  createCheckpointPermissions?(
+    model: string,
+    request: Fields,
+    signal: AbortSignal,
+  ): Promise<Fields>;
+  deleteCheckpointPermission?(
+    model: string,
+    permissionId: string,
+    signal: AbortSignal,
+  ): Promise<Fields>;
+
+  runGrader?(request: Fields, signal: AbortSignal): Promise<Fields>;
+  validateGrader?(request: Fields, signal: AbortSignal): Promise<Fields>;
+
+  /** Models that can be tuned here. */
+  listModels?(signal: AbortSignal): AsyncIterable<ModelFields>;
+  getModel?(id: string, signal: AbortSignal): Promise<ModelFields>;
+
+  /**
+   * The lists that start after `query.after` by themselves. For a list that is not named here the
+   * gateway never sends `after`: it reads from the start and leaves out what comes before.
+   */
+  readonly cursors?: readonly ListName[];
+
+  /** Called once when the gateway stops, after the last request. */
+  close?(): Promise<void>;
+}
+
+/** The lists that can be paged by `after`. */
+export type ListName = "files" | "jobs" | "events" | "checkpoints";
+
+/** A kind of service: what its entry in `config.yaml` may hold, and how a backend is made of it. */
+export interface Provider<Options = unknown> {
+  /** A strict object whose entries carry a `v.description`, which is their documentation. */
+  readonly options: OptionsSchema & v.GenericSchema<unknown, Options>;
+  /** Makes a backend; contacts nothing, so that a backend that is down does not stop the start. */
+  create(options: Options, runtime: Runtime): Backend;
+}
+
+/** The schema of a provider's options: `v.strictObject({…})`. */
+export type OptionsSchema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
+
+/** Types a provider by its options schema; returns it as it is. */
+export function defineProvider<const Schema extends OptionsSchema>(provider: {
+  readonly options: Schema;
+  create(options: v.InferOutput<Schema>, runtime: Runtime): Backend;
+}): Provider {
+  return provider as Provider;
+}
+
+/** What the gateway lends to one backend. */
+export interface Runtime {
+  /** The backend's name in `config.yaml`. */
+  readonly name: string;
+  /** Absolute path of a directory that belongs to this backend alone; made on first use by it. */
+  readonly directory: string;
+  /**
+   * Which operations this instance is asked for. Two entries of one name, in `files_settings` and
+   * `finetune_settings`, become two instances with one `directory`.
+   */
+  readonly serves: { readonly files: boolean; readonly jobs: boolean };
+  /** The words that start this very executable; append a subcommand. */
+  readonly command: readonly string[];
+  /** Writes one line to the gateway's log; secrets are masked. */
+  log(
+    level: "debug" | "info" | "warn" | "error",
+    message: string,
+    fields?: Readonly<Record<string, unknown>>,
+  ): void;
+}
+
+/** A JSON object as OpenAI's API names its fields; unknown fields pass through untouched. */
+export type Fields = { readonly [field: string]: unknown };
+
+/** A file on its way in. */
+export interface FileUpload {
+  /** The content: can be read more than once and need not be in memory. `type` is the part's. */
+  readonly content: Blob;
+  readonly filename: string;
+  readonly purpose: string;
+  readonly expires_after?: { readonly anchor: string; readonly seconds: number };
+  /** Form fields that OpenAI does not define, such as `a[b]`, in the order they came. */
+  readonly extra: readonly (readonly [name: string, value: string])[];
+}
+
+/** OpenAI's CreateFineTuningJobRequest: types are checked, ranges are the backend's to check. */
+export type JobRequest = Fields & {
+  readonly model: string;
+  readonly training_file: string;
+  readonly validation_file?: string | null;
+  readonly suffix?: string | null;
+  readonly seed?: number | null;
+  readonly hyperparameters?: Fields;
+  readonly method?: Fields & { readonly type: string };
+  readonly integrations?: readonly Fields[] | null;
+  readonly metadata?: Readonly<Record<string, string>> | null;
+};
+
+/** How far into a list the gateway wants to read. */
+export interface PageQuery {
+  /** Start after the item of this id; sent only to lists that `cursors` names. */
+  readonly after?: string;
+  /** The number of items that the gateway is going to read at first; a good page size. */
+  readonly limit: number;
+}
+
+/** A filter is a saving only: the gateway applies it again to what comes back. */
+export interface JobQuery extends PageQuery {
+  /** Key and value pairs that a job must have; null means jobs without metadata. */
+  readonly metadata?: Readonly<Record<string, string>> | null;
+}
+
+/** A filter is a saving only: the gateway applies it again to what comes back. */
+export interface FileQuery extends PageQuery {
+  readonly purpose?: string;
+  readonly order: "asc" | "desc";
+}
+
+/** The statuses that OpenAI's API uses for jobs; `pausing` and `paused` are not in its schema. */
+export type JobStatus =
+  | "validating_files"
+  | "queued"
+  | "running"
+  | "pausing"
+  | "paused"
+  | "succeeded"
+  | "failed"
+  | "cancelled";
+
+/** What a backend must know of a file; times are Unix seconds, sizes bytes. */
+export type FileFields = Fields & {
+  readonly id: string;
+  readonly bytes: number;
+  readonly created_at: number;
+  readonly filename: string;
+  readonly purpose: string;
+  readonly status?: "uploaded" | "processed" | "error";
+};
+
+/** What a backend must know of a job; times are Unix seconds. */
+export type JobFields = Fields & {
+  readonly id: string;
+  readonly created_at: number;
+  readonly model: string;
+  /** One of `JobStatus`; a state that is newer than this file passes as the service spells it. */
+  readonly status: JobStatus | (string & {});
+  readonly training_file: string;
+};
+
+/** What a backend must know of an event of a job. */
+export type EventFields = Fields & {
+  readonly id: string;
+  readonly created_at: number;
+  readonly level: "info" | "warn" | "error";
+  readonly message: string;
+};
+
+/** What a backend must know of a checkpoint of a job. */
+export type CheckpointFields = Fields & {
+  readonly id: string;
+  readonly created_at: number;
+  readonly fine_tuned_model_checkpoint: string;
+  readonly step_number: number;
+  readonly metrics: Fields;
+};
+
+/** What a backend must know of an upload in parts. */
+export type UploadFields = Fields & { readonly id: string };
+
+/** What a backend must know of a part of an upload. */
+export type PartFields = Fields & { readonly id: string };
+
+/** What a backend must know of a model. */
+export type ModelFields = Fields & { readonly id: string };
+
+/** The bytes of a file on their way out, with the headers that describe them. */
+export interface FileContent {
+  readonly body: Blob | ReadableStream<Uint8Array>;
+  /** 200, or 206 for a part. */
+  readonly status?: 200 | 206;
+  /** `content-type`, `content-disposition`, `content-length`, `content-range`, `x-request-id`. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const requestIds = new WeakMap<object, string>();
+
+/**
+ * Notes the service's own id of the call that gave `answer`, an object or a list that a backend
+ * returns, so that the client finds it in `x-request-id`. Returns `answer`.
+ */
+export function withRequestId<Answer extends object>(answer: Answer, id: string | null): Answer {
+  if (id !== null && id !== "") requestIds.set(answer, id);
+  return answer;
+}
+
+/** The id noted by `withRequestId`, if any. */
+export function requestIdOf(answer: object): string | undefined {
+  return requestIds.get(answer);
+}

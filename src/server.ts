@@ -1,0 +1,132 @@
+import { ApiError, StartError } from "./errors.ts";
+import type { Gateway } from "./gateway.ts";
+import { createAccessCheck, isLoopbackHost } from "./http/access.ts";
+import { type Exchange, openExchange } from "./http/exchange.ts";
+import { errorResponse, internalError } from "./http/responses.ts";
+import { createRouter } from "./http/router.ts";
+import { openRoutes, routes } from "./routes.ts";
+
+/** Where a server listens; port 0 takes a free one. */
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A request's way through the gateway; never throws. */
+export type Serve = (request: Request) => Promise<Response>;
+
+/** Makes the function that answers every request: access, route, handler, error, log line. */
+export function createServe(gateway: Gateway): Serve {
+  const findOpenRoute = createRouter(openRoutes);
+  const findRoute = createRouter(routes);
+  const checkAccess = createAccessCheck(gateway.settings.masterKey);
+
+  async function route(exchange: Exchange): Promise<Response> {
+    const { request, address } = exchange;
+    const open = findOpenRoute(address.segments);
+    if (open.methods.size === 0) checkAccess(request);
+    const match = open.methods.size > 0 ? open : findRoute(address.segments);
+    const handler = match.methods.get(request.method);
+    if (handler !== undefined) return await handler(gateway, { ...exchange, ids: match.ids });
+    if (match.methods.size === 0) {
+      throw new ApiError(404, `Cannot ${request.method} "${address.path}": no such path`, {
+        code: "unknown_url",
+      });
+    }
+    const allowed = [...match.methods.keys()].join(", ");
+    throw new ApiError(405, `Cannot ${request.method} "${address.path}": it takes ${allowed}`, {
+      code: "method_not_allowed",
+      headers: { allow: allowed },
+    });
+  }
+
+  return async (request) => {
+    const started = performance.now();
+    const requestId = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+    let response: Response;
+    try {
+      response = await route(openExchange(request, requestId));
+    } catch (error) {
+      response = answerError(gateway, request, requestId, error);
+    }
+    logRequest(gateway, request, response, performance.now() - started);
+    return response;
+  };
+}
+
+/** The one place where an error becomes an answer. */
+function answerError(
+  gateway: Gateway,
+  request: Request,
+  requestId: string,
+  error: unknown,
+): Response {
+  const { log } = gateway;
+  if (error instanceof ApiError) {
+    if (error.status >= 500) {
+      log.write("warn", error.message, { request_id: requestId, cause: causeOf(error) });
+    }
+    return errorResponse(error, requestId, log.mask);
+  }
+  if (request.signal.aborted) {
+    return errorResponse(new ApiError(499, "The client went away"), requestId, log.mask);
+  }
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.write("error", "The gateway failed", { request_id: requestId, reason });
+  return errorResponse(internalError(requestId), requestId, log.mask);
+}
+
+function causeOf(error: ApiError): string | undefined {
+  return error.cause instanceof Error ? error.cause.message : undefined;
+}
+
+function logRequest(
+  gateway: Gateway,
+  request: Request,
+  response: Response,
+  milliseconds: number,
+): void {
+  const start = request.url.indexOf("/", request.url.indexOf("://") + 3);
+  const mark = request.url.indexOf("?", start);
+  gateway.log.write("info", "request", {
+    method: request.method,
+    path: request.url.slice(start, mark === -1 ? undefined : mark),
+    status: response.status,
+    ms: Math.round(milliseconds * 10) / 10,
+    request_id: response.headers.get("x-request-id"),
+  });
+}
+
+/** Starts to listen. Throws a `StartError` where that is not possible or not safe. */
+export function listen(gateway: Gateway, serve: Serve, { host, port }: ListenOptions) {
+  if (gateway.settings.masterKey === undefined && !isLoopbackHost(host)) {
+    throw new StartError(
+      `Cannot listen on ${host}: without a key everybody there could spend your money; set general_settings.master_key or TUNEGATE_MASTER_KEY, or listen on 127.0.0.1`,
+    );
+  }
+  try {
+    return Bun.serve({
+      hostname: host,
+      port,
+      // The limits are ours, with OpenAI's error shape; Bun's own would answer with a bare 413.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      idleTimeout: 120,
+      fetch(request, server) {
+        // An answer may take as long as the backend's own deadline allows.
+        server.timeout(request, 0);
+        return serve(request);
+      },
+    });
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? error.code : undefined;
+    if (reason === "EADDRINUSE") {
+      throw new StartError(
+        `Cannot listen on ${host}:${port}: the port is taken; stop what uses it or choose another with --port`,
+      );
+    }
+    throw new StartError(
+      `Cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+}

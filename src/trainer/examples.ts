@@ -1,0 +1,37 @@
+import { checkDataset, readLines } from "../dataset.ts";
+import { StartError } from "../errors.ts";
+import { type Example, renderExample } from "./conversation.ts";
+
+/**
+ * Reads all examples of the file at `path`, which is to be in OpenAI's chat format. `label` names
+ * the file in errors, such as "training file".
+ */
+export async function readExamples(
+  path: string,
+  label: string,
+  context: number,
+  signal: AbortSignal,
+): Promise<readonly Example[]> {
+  const file = Bun.file(path);
+  if (!(await file.exists())) {
+    throw new StartError(`Cannot read the ${label} "${path}": there is no such file`);
+  }
+  const {
+    examples: count,
+    problems,
+    problemCount,
+  } = await checkDataset(file, "supervised", signal);
+  const [problem] = problems;
+  if (problem !== undefined) {
+    const others = problemCount === 1 ? "" : ` (the first of ${problemCount} problems)`;
+    throw new StartError(
+      `Cannot train on the ${label}: line ${problem.line}: ${problem.message}${others}`,
+    );
+  }
+  if (count === 0) throw new StartError(`Cannot train on the ${label}: it has no examples`);
+  const examples: Example[] = [];
+  for await (const { line, value } of readLines(file)) {
+    examples.push(renderExample(value, context, `line ${line} of the ${label}`));
+  }
+  return examples;
+}

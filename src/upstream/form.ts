@@ -1,0 +1,115 @@
+import type { FileUpload } from "../provider.ts";
+
+/** The body of a multipart/form-data request with one file. */
+export interface FormBody {
+  /** The fields before the file; names may have brackets, as in `a[b]`. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly file: FormFile;
+}
+
+/** The file of a form; `content` is read while it is sent and need not be in memory. */
+export interface FormFile {
+  /** The field's name. */
+  readonly name: string;
+  readonly filename: string;
+  readonly content: Blob;
+}
+
+/** The form of `POST /files`; the file comes last, so that the fields are known before it. */
+export function makeFileForm(upload: FileUpload): FormBody {
+  const { content, filename, purpose, expires_after: expiry, extra } = upload;
+  const fields: [string, string][] = [["purpose", purpose]];
+  if (expiry !== undefined) {
+    fields.push(["expires_after[anchor]", expiry.anchor]);
+    fields.push(["expires_after[seconds]", String(expiry.seconds)]);
+  }
+  for (const [name, value] of extra) fields.push([name, value]);
+  return { fields, file: { name: "file", filename, content } };
+}
+
+/** The form of `POST /uploads/{id}/parts`. */
+export function makePartForm(data: Blob): FormBody {
+  return { fields: [], file: { name: "data", filename: "part", content: data } };
+}
+
+/** Wraps what went wrong while the content of a form was read: not the service's failure. */
+export class ContentError extends Error {
+  override readonly name = "ContentError";
+}
+
+/**
+ * Encodes a form as a stream whose length in bytes is known; `onProgress` is called whenever the
+ * receiver has taken another chunk.
+ */
+export function encodeForm(
+  form: FormBody,
+  onProgress: () => void,
+): { contentType: string; length: number; stream: ReadableStream<Uint8Array> } {
+  const boundary = `form-${crypto.randomUUID()}`;
+  const { name, filename, content } = form.file;
+  const encoder = new TextEncoder();
+  const fields = form.fields.map(
+    ([field, value]) => `--${boundary}\r\n${disposition(field)}\r\n\r\n${value}\r\n`,
+  );
+  const head = encoder.encode(
+    `${fields.join("")}--${boundary}\r\n${disposition(name)}; filename="${escapeName(filename)}"\r\n` +
+      `Content-Type: ${content.type || "application/octet-stream"}\r\n\r\n`,
+  );
+  const tail = encoder.encode(`\r\n--${boundary}--\r\n`);
+  return {
+    contentType: `multipart/form-data; boundary=${boundary}`,
+    length: head.length + content.size + tail.length,
+    stream: streamParts(head, content, tail, onProgress),
+  };
+}
+
+function disposition(name: string): string {
+  return `Content-Disposition: form-data; name="${escapeName(name)}"`;
+}
+
+/** As WHATWG's multipart/form-data encoding algorithm says. */
+function escapeName(name: string): string {
+  return name.replaceAll('"', "%22").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+}
+
+function streamParts(
+  head: Uint8Array,
+  content: Blob,
+  tail: Uint8Array,
+  onProgress: () => void,
+): ReadableStream<Uint8Array> {
+  const parts = readParts(head, content, tail);
+  return new ReadableStream({
+    async pull(controller) {
+      onProgress();
+      const { done, value } = await parts.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      await parts.return();
+    },
+  });
+}
+
+async function* readParts(
+  head: Uint8Array,
+  content: Blob,
+  tail: Uint8Array,
+): AsyncGenerator<Uint8Array, void> {
+  yield head;
+  let bytes = 0;
+  try {
+    for await (const chunk of content.stream()) {
+      bytes += chunk.length;
+      yield chunk;
+    }
+  } catch (cause) {
+    throw new ContentError("Cannot read the file that is to be sent", { cause });
+  }
+  if (bytes !== content.size) {
+    const cause = new Error(`Cannot send a file: it has ${bytes} bytes, not ${content.size}`);
+    throw new ContentError(cause.message, { cause });
+  }
+  yield tail;
+}
