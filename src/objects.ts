@@ -14,7 +14,8 @@ import type {
 
 /** OpenAI's file object. */
 export function completeFile(file: FileFields): Fields {
-  return { status: "processed", status_details: null, expires_at: null, ...file, object: "file" };
+  const defaults = { status: "processed", status_details: null, expires_at: null };
+  return label("file", file, defaults);
 }
 
 /** OpenAI's fine-tuning job object; `method` and `hyperparameters` are made from each other. */
@@ -24,10 +25,10 @@ export function completeJob(job: JobFields): Fields {
     type: "supervised",
     supervised: { hyperparameters: hyperparameters ?? {} },
   };
-  return {
-    error: null,
+  const defaults = {
     fine_tuned_model: null,
     finished_at: null,
+    error: null,
     organization_id: "",
     result_files: [],
     trained_tokens: null,
@@ -36,11 +37,8 @@ export function completeJob(job: JobFields): Fields {
     seed: 0,
     estimated_finish: null,
     metadata: null,
-    ...job,
-    hyperparameters,
-    method,
-    object: "fine_tuning.job",
   };
+  return { ...label("fine_tuning.job", job, defaults), hyperparameters, method };
 }
 
 function supervisedHyperparameters(method: unknown): unknown {
@@ -52,25 +50,30 @@ function supervisedHyperparameters(method: unknown): unknown {
 
 /** OpenAI's event of a job. */
 export function completeEvent(event: EventFields): Fields {
-  return { data: null, type: "message", ...event, object: "fine_tuning.job.event" };
+  return label("fine_tuning.job.event", event, { type: "message", data: null });
 }
 
 /** OpenAI's checkpoint of the job `jobId`. */
 export function completeCheckpoint(checkpoint: CheckpointFields, jobId: string): Fields {
-  return { fine_tuning_job_id: jobId, ...checkpoint, object: "fine_tuning.job.checkpoint" };
+  return label("fine_tuning.job.checkpoint", checkpoint, { fine_tuning_job_id: jobId });
 }
 
 /** OpenAI's upload object. */
 export function completeUpload(upload: UploadFields): Fields {
-  return { file: null, ...upload, object: "upload" };
+  return label("upload", upload, { file: null });
 }
 
 /** OpenAI's part of the upload `uploadId`. */
 export function completePart(part: PartFields, uploadId: string): Fields {
-  return { upload_id: uploadId, ...part, object: "upload.part" };
+  return label("upload.part", part, { upload_id: uploadId });
 }
 
 /** OpenAI's model object; `owned_by` names the backend that can tune it. */
 export function completeModel(model: ModelFields, backend: string): Fields {
-  return { created: 0, ...model, object: "model", owned_by: backend };
+  return { ...label("model", model, { created: 0 }), owned_by: backend };
+}
+
+/** Names what an object is, first for the reader, and fills in what the backend left out. */
+function label(object: string, fields: Fields & { readonly id: string }, defaults: Fields): Fields {
+  return Object.assign({ object, id: fields.id }, defaults, fields, { object });
 }

@@ -80,6 +80,7 @@ const MicrosoftError = v.looseObject({
     // OpenAI's errors have one; Microsoft's have none.
     type: v.optional(v.null()),
     target: v.nullish(v.string()),
+    param: v.nullish(v.string()),
     innererror: v.nullish(v.looseObject({ code: v.nullish(v.string()) })),
   }),
 });
@@ -88,8 +89,12 @@ const MicrosoftError = v.looseObject({
 export function readMicrosoftError(body: unknown): ErrorFields | undefined {
   const result = v.safeParse(MicrosoftError, body);
   if (!result.success) return undefined;
-  const { code, message, target, innererror } = result.output.error;
+  const { code, message, target, param, innererror } = result.output.error;
   const inner = innererror?.code ?? code;
-  // API Management repeats the status there.
-  return { message, param: target ?? undefined, code: /^\d+$/.test(inner) ? undefined : inner };
+  return {
+    message,
+    param: target ?? param ?? undefined,
+    // API Management repeats the status there.
+    code: /^\d+$/.test(inner) ? undefined : inner,
+  };
 }

@@ -44,14 +44,13 @@ function translateMethod(
   surface: Surface,
 ): Fields {
   if (method === undefined) return { hyperparameters: shared };
-  const own = method[method.type];
-  const settings = isFields(own) ? own : {};
-  const { hyperparameters, ...others } = settings;
-  const numbers = dropAuto(isFields(hyperparameters) ? hyperparameters : undefined);
+  const own = `method.${method.type}`;
+  const { hyperparameters, ...others } = readFields(method[method.type], own);
+  const numbers = dropAuto(readFields(hyperparameters, `${own}.hyperparameters`));
   if (!isOlder(surface)) {
     if (shared !== undefined) {
       throw badRequest(
-        `Cannot create the job: beside "method", its hyperparameters belong in method.${method.type}.hyperparameters`,
+        `Cannot create the job: beside "method", its hyperparameters belong in ${own}.hyperparameters`,
         "hyperparameters",
       );
     }
@@ -61,7 +60,7 @@ function translateMethod(
   }
   if (method.type !== "supervised") throw lacking("create the job", "method.type", surface);
   const [lost] = [
-    ...Object.keys(others).map((name) => `method.supervised.${name}`),
+    ...Object.keys(others).map((name) => `${own}.${name}`),
     ...Object.keys(method).flatMap((name) =>
       /^(type|supervised)$/.test(name) ? [] : `method.${name}`,
     ),
@@ -70,8 +69,10 @@ function translateMethod(
   return { hyperparameters: numbers === undefined ? shared : { ...shared, ...numbers } };
 }
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function readFields(value: unknown, param: string): Fields {
+  if (value === undefined || value === null) return {};
+  if (typeof value === "object" && !Array.isArray(value)) return { ...value };
+  throw badRequest(`Cannot create the job: "${param}" must be an object`, param);
 }
 
 function dropAuto(fields: Fields | undefined): Fields | undefined {

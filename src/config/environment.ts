@@ -21,7 +21,7 @@ export function resolveVariable(value: string, environment: Environment): Resolv
     const mistake = `must be ${prefix} and the name of a variable, such as ${prefix}API_KEY`;
     return { value, fromEnvironment: false, mistake };
   }
-  const found = environment[name];
+  const found = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (found !== undefined && found !== "") return { value: found, fromEnvironment: true };
   const near = findNearName(
     name,

@@ -15,52 +15,31 @@ const masterKey = v.pipe(
 
 /** What `general_settings` may hold; the descriptions are the documentation. */
 export const generalSettings = v.strictObject({
-  master_key: v.optional(
-    v.pipe(
-      masterKey,
-      v.description(
-        "The key that clients send as `Authorization: Bearer …`. Without it, the environment variable TUNEGATE_MASTER_KEY counts, then LITELLM_MASTER_KEY; without any, only this machine may call.",
-      ),
+  master_key: v.pipe(
+    v.optional(masterKey),
+    v.description(
+      "The key that clients send as `Authorization: Bearer …`. Default: the environment variable `TUNEGATE_MASTER_KEY`, else `LITELLM_MASTER_KEY`; without any, only this machine may call",
     ),
   ),
-  default_provider: v.optional(
-    v.pipe(
-      v.string(),
-      v.description(
-        "Where uploads go that name no backend: the name of a backend, or a provider, which means its first entry. Default: the first entry.",
-      ),
+  default_provider: v.pipe(
+    v.optional(v.string()),
+    v.description(
+      "Where uploads go that name no backend: a backend, or a provider, which means its first entry. Default: the gateway's preferred provider if it has an entry, else the first entry",
     ),
   ),
-  max_file_size_mb: v.optional(
-    v.pipe(
-      v.number(),
-      v.finite(),
-      v.gtValue(0),
-      v.description("The largest file that is taken, in MiB. Default: 512."),
-    ),
-    512,
+  max_file_size_mb: v.pipe(
+    v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 512),
+    v.description("The largest file that is taken, in MiB. Default: 512"),
   ),
-  list_timeout_seconds: v.optional(
-    v.pipe(
-      v.number(),
-      v.gtValue(0),
-      v.maxValue(maxSeconds),
-      v.description(
-        "How long a list or a look-up over all backends waits for the slowest of them, in seconds. Default: 5.",
-      ),
+  list_timeout_seconds: v.pipe(
+    v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(maxSeconds)), 5),
+    v.description(
+      "How long a list or a look-up over all backends waits for the slowest of them. Default: 5",
     ),
-    5,
   ),
-  shutdown_timeout_seconds: v.optional(
-    v.pipe(
-      v.number(),
-      v.minValue(0),
-      v.maxValue(maxSeconds),
-      v.description(
-        "How long requests under way may take after SIGTERM or SIGINT, in seconds. Default: 30.",
-      ),
-    ),
-    30,
+  shutdown_timeout_seconds: v.pipe(
+    v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(maxSeconds)), 30),
+    v.description("How long requests under way may take after SIGTERM or SIGINT. Default: 30"),
   ),
 });
 

@@ -118,7 +118,8 @@ export class Settings {
     }
     if (resolved.fromEnvironment) this.#environmentPaths.add(JSON.stringify(path));
     if (path.some((step) => typeof step === "string" && secretKey.test(step))) {
-      this.secrets.add(resolved.value);
+      // Providers cut off the space around a key.
+      this.secrets.add(resolved.value.trim());
     }
     return resolved.value;
   }

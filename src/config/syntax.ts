@@ -36,7 +36,8 @@ export function findSyntaxMistakes(
   if (problems.length === 0) return [];
   // Too deep for the parser is too deep for a walk, and every level has its own error.
   const exhausted = problems.find(({ code }) => code === "RESOURCE_EXHAUSTION");
-  const openings = exhausted === undefined ? findOpenings(document) : new Map<number, SyntaxMistake>();
+  const openings =
+    exhausted === undefined ? findOpenings(document) : new Map<number, SyntaxMistake>();
   const found = new Map<number, SyntaxMistake>();
   for (const { code, message, pos } of exhausted === undefined ? problems : [exhausted]) {
     // The parser notes an open quote or bracket where the file ends, which helps nobody.

@@ -59,8 +59,9 @@ function addUnknownKey(
   return findNearName(key, known);
 }
 
-function isMissing(issue: v.BaseIssue<unknown>): boolean {
-  return issue.path?.at(-1)?.origin === "key" && issue.expected !== "never";
+/** Whether a key is not there; the key of a `v.record` that does not fit is there, with its text. */
+function isMissing({ path, input }: v.BaseIssue<unknown>): boolean {
+  return path?.at(-1)?.origin === "key" && input === undefined;
 }
 
 function addIssue(
@@ -80,7 +81,7 @@ function addIssue(
       path,
       issue.message.replace(/, is text.*$/, ", but os.environ/ gives text"),
     );
-  } else settings.addMistake(path, issue.message);
+  } else settings.addMistake(path, issue.message, issue.path?.at(-1)?.origin);
 }
 
 function findUnknownKey(

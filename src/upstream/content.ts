@@ -18,7 +18,6 @@ export async function readContent(
   const { status } = response;
   const requestId = requestIdFrom(service, response);
   if (status !== 200 && status !== 206) {
-    await response.body?.cancel();
     throw refuseAnswer(service, `it has the status ${status}`, requestId);
   }
   const headers: Record<string, string> = {};

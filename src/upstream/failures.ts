@@ -107,22 +107,20 @@ export async function readRefusal(
   deadline: Deadline,
 ): Promise<unknown> {
   const { status } = response;
+  const text = await readErrorText(response);
+  if (deadline.signal.aborted) return explainFailure(service, undefined, deadline);
   const headers = keepHeaders(service, response);
   const use = `Cannot use backend "${service.backend}":`;
   if (status === 401) {
-    // The service's message repeats a part of the key.
-    await response.body?.cancel();
+    // The service's own message repeats a part of the key.
     const message = `${use} the service does not accept its credential; correct it in the configuration`;
     const code = "upstream_authentication_error";
     return new ApiError(502, message, { code, headers, retry: false });
   }
   if (status < 400) {
-    await response.body?.cancel();
     const message = `${use} it answers with a redirect (${status}); configure the address that it redirects to`;
     return new ApiError(502, message, { code: "upstream_redirect", headers, retry: false });
   }
-  const text = await readErrorText(response);
-  if (deadline.signal.aborted) return explainFailure(service, undefined, deadline);
   const body = parseJson(text);
   const said = service.readError?.(body) ?? readOpenAIError(body) ?? {};
   const reason = said.message ?? (body === undefined ? findPlainText(text) : undefined);
@@ -133,7 +131,7 @@ export async function readRefusal(
     return new ApiError(502, message, { code, param: said.param, headers });
   }
   const end = reason === undefined ? "" : `: ${reason}`;
-  const own = `Backend "${service.backend}" refused with status ${status}${end}`;
+  const own = `Cannot carry out the request: backend "${service.backend}" refused it with status ${status}${end}`;
   const message = (said.message ?? own).slice(0, maxMessage);
   return new ApiError(status, message, { ...said, headers });
 }

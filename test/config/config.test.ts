@@ -238,6 +238,11 @@ finetune_settings:
     }
   });
 
+  test("a variable named as a member of every object is not set", () => {
+    const text = "finetune_settings: [{ custom_llm_provider: openai, api_key: os.environ/toString }]";
+    expect(readMistakes(text)).toContain('environment variable "toString" is not set');
+  });
+
   test("the secrets are what stands under keys that look like secrets, and the master key", () => {
     const { secrets } = parse(
       `general_settings: { master_key: os.environ/MASTER }

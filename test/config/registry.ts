@@ -18,7 +18,12 @@ export const registry: Registry = {
         api_base: v.optional(v.pipe(v.string(), v.url()), "https://api.openai.com/v1"),
         organization: v.optional(v.string()),
         timeout: v.optional(v.pipe(v.number(), v.gtValue(0)), 600),
-        headers: v.optional(v.record(v.string(), v.string())),
+        headers: v.optional(
+          v.record(
+            v.pipe(v.string(), v.regex(/^\S+$/, "must be the name of a header")),
+            v.string(),
+          ),
+        ),
       }),
     ),
     azure: createProvider(

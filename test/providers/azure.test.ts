@@ -288,6 +288,9 @@ describe("creating a job", () => {
     ],
     ["2024-10-21", { method: { type: "supervised", new: 1 } }, "method.new"],
     ["2025-04-01-preview", { ...dpo, hyperparameters: { n_epochs: 1 } }, "hyperparameters"],
+    ["2024-10-21", { method: { type: "supervised", supervised: "x" } }, "method.supervised"],
+    ["2025-04-01-preview", { method: { type: "dpo", dpo: [] } }, "method.dpo"],
+    ["2024-10-21", supervised([]), "method.supervised.hyperparameters"],
   ])("in version %s, %j is refused at %s", async (version, fields, param) => {
     await expect(create(version, fields as Partial<JobRequest>)).rejects.toMatchObject({
       status: 400,
@@ -366,6 +369,11 @@ describe("errors", () => {
       400,
       '{"error":{"message":"m","type":"t","param":"p","code":"c"}}',
       { status: 400, message: "m", type: "t", param: "p", code: "c" },
+    ],
+    [
+      400,
+      '{"error":{"message":"m","type":null,"param":"p","code":"c"}}',
+      { status: 400, message: "m", param: "p", code: "c" },
     ],
     [
       429,

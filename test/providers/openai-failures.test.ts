@@ -68,27 +68,48 @@ describe("the status of the service", () => {
     [
       "values of the wrong types",
       answer(400, '{"error":{"message":["m"],"type":1,"param":{},"code":[]}}'),
-      { status: 400, message: 'Backend "main" refused with status 400', param: null, code: null },
+      {
+        status: 400,
+        message: 'Cannot carry out the request: backend "main" refused it with status 400',
+        param: null,
+        code: null,
+      },
     ],
     ["text for the error", answer(404, '{"error":"gone"}'), { status: 404, message: "gone" }],
     ["a bare message", answer(409, '{"message":"busy"}'), { status: 409, message: "busy" }],
     [
       "no error",
       answer(403, "{}"),
-      { status: 403, message: 'Backend "main" refused with status 403' },
+      {
+        status: 403,
+        message: 'Cannot carry out the request: backend "main" refused it with status 403',
+      },
     ],
-    ["no object", answer(400, "[1]"), { status: 400, message: /^Backend "main" refused with/ }],
-    ["no body", answer(405, ""), { status: 405, message: /^Backend "main" refused with/ }],
-    ["HTML", answer(404, html), { status: 404, message: 'Backend "main" refused with status 404' }],
+    ["no object", answer(400, "[1]"), { status: 400, message: /backend "main" refused it with/ }],
+    ["no body", answer(405, ""), { status: 405, message: /backend "main" refused it with/ }],
+    [
+      "HTML",
+      answer(404, html),
+      {
+        status: 404,
+        message: 'Cannot carry out the request: backend "main" refused it with status 404',
+      },
+    ],
     [
       "JSON that is cut off",
       answer(400, '{"error":{"message":"m'),
-      { status: 400, message: 'Backend "main" refused with status 400' },
+      {
+        status: 400,
+        message: 'Cannot carry out the request: backend "main" refused it with status 400',
+      },
     ],
     [
       "plain text",
       answer(413, `Too large ${"x".repeat(5000)}`),
-      { status: 413, message: `Backend "main" refused with status 413: Too large ${"x".repeat(490)}` },
+      {
+        status: 413,
+        message: `Cannot carry out the request: backend "main" refused it with status 413: Too large ${"x".repeat(490)}`,
+      },
     ],
     [
       "a message out of all proportion",
@@ -98,7 +119,10 @@ describe("the status of the service", () => {
     [
       "a body out of all proportion",
       answer(400, JSON.stringify({ error: { message: "m".repeat(10_000_000) } })),
-      { status: 400, message: 'Backend "main" refused with status 400' },
+      {
+        status: 400,
+        message: 'Cannot carry out the request: backend "main" refused it with status 400',
+      },
     ],
   ])("a 4xx with %s keeps its status", async (_, fault, { message, ...fields }) => {
     fake.inject(fault);
@@ -110,6 +134,19 @@ describe("the status of the service", () => {
   test("a 4xx whose body breaks off keeps its status", async () => {
     fake.inject({ ...answer(404, '{"error":{"message":"m"}}'), cutOffAfter: 12 });
     expect(await catchError(backend.getJob("ftjob-1", signal))).toMatchObject({ status: 404 });
+  });
+
+  test("a 401 and a redirect whose bodies break off are what they are", async () => {
+    fake.inject({ ...answer(401, "0123456789"), cutOffAfter: 3 });
+    const code = "upstream_authentication_error";
+    expect(await catchError(backend.getJob("ftjob-1", signal))).toMatchObject({
+      status: 502,
+      code,
+    });
+    fake.inject({ ...answer(307, "0123456789"), cutOffAfter: 3 });
+    expect(await catchError(backend.getJob("ftjob-1", signal))).toMatchObject({
+      code: "upstream_redirect",
+    });
   });
 
   test("429 keeps what it says of retries, and its id", async () => {

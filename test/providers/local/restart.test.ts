@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -16,6 +16,9 @@ import {
   waitForStatus,
   writeTrainer,
 } from "./support.ts";
+
+// Nothing here is timed: what takes long on a busy machine is no failure.
+setDefaultTimeout(120_000);
 
 let place: Place;
 beforeEach(() => {
