@@ -188,7 +188,7 @@ export type FileFields = Fields & {
   readonly created_at: number;
   readonly filename: string;
   readonly purpose: string;
-  readonly status?: "uploaded" | "processed" | "error";
+  readonly status?: "uploaded" | "processed" | "error" | (string & {});
 };
 
 /** What a backend must know of a job; times are Unix seconds. */
@@ -205,7 +205,7 @@ export type JobFields = Fields & {
 export type EventFields = Fields & {
   readonly id: string;
   readonly created_at: number;
-  readonly level: "info" | "warn" | "error";
+  readonly level: "info" | "warn" | "error" | (string & {});
   readonly message: string;
 };
 

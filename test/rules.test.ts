@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { join, relative } from "node:path";
+import * as v from "valibot";
 import { providers } from "../providers/index.ts";
 
 const root = join(import.meta.dir, "..");
@@ -74,7 +75,7 @@ describe("the code", () => {
   test("describes every option of every provider", () => {
     for (const [name, { options }] of Object.entries(providers)) {
       for (const [option, schema] of Object.entries(options.entries)) {
-        expect({ name, option, described: describeSchema(schema) !== "" }).toEqual({
+        expect({ name, option, described: v.getDescription(schema) !== undefined }).toEqual({
           name,
           option,
           described: true,
@@ -83,18 +84,3 @@ describe("the code", () => {
     }
   });
 });
-
-/** A description may stand on the schema or, where it has a default, on what that wraps. */
-function describeSchema(schema: unknown): string {
-  if (typeof schema !== "object" || schema === null) return "";
-  if ("type" in schema && schema.type === "description" && "description" in schema)
-    return String(schema.description);
-  if ("pipe" in schema && Array.isArray(schema.pipe)) {
-    const found = schema.pipe
-      .filter((part) => part !== schema)
-      .map(describeSchema)
-      .find((text) => text !== "");
-    if (found !== undefined) return found;
-  }
-  return "wrapped" in schema ? describeSchema(schema.wrapped) : "";
-}

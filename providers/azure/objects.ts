@@ -63,7 +63,6 @@ export const EventObject = v.looseObject({
   level: v.pipe(
     v.string(),
     v.transform((level) => (level === "warning" ? "warn" : level)),
-    openai.EventObject.entries.level,
   ),
 });
 

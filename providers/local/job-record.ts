@@ -75,6 +75,9 @@ const recordSchema = v.object({
   results_file: v.nullable(v.string()),
 });
 
+/** A pace of a shorter time is none: output comes in lumps. */
+const minimumMilliseconds = 500;
+
 /** All that is known of a job: what `job.json` holds. Times are Unix seconds unless they say so. */
 export type JobRecord = Readonly<v.InferOutput<typeof recordSchema>>;
 
@@ -176,8 +179,9 @@ export function toCheckpointFields(record: JobRecord): CheckpointFields[] {
 function estimateFinish({ status, progress }: JobRecord): number | null {
   if (status !== "running" || progress === null) return null;
   const steps = progress.step - progress.first_step;
-  if (steps <= 0) return null;
-  const pace = (progress.time - progress.first_time) / steps;
+  const time = progress.time - progress.first_time;
+  if (steps <= 0 || time < minimumMilliseconds) return null;
+  const pace = time / steps;
   const left = Math.max(progress.total_steps - progress.step, 0);
   return Math.ceil((progress.time + pace * left) / 1000);
 }

@@ -63,13 +63,13 @@ export function readEntries(
 ): Entries {
   const entries: Entry[] = [];
   let complete = true;
-  for (const [list, items] of lists) {
-    if (!Array.isArray(items)) {
+  for (const [list, value] of lists) {
+    const items: readonly unknown[] | undefined = Array.isArray(value) ? value : undefined;
+    if (items === undefined) {
       complete = false;
-      refuseList(list, items, settings);
-      continue;
+      refuseList(list, value, settings);
     }
-    for (const [index, item] of items.entries()) {
+    for (const [index, item] of items?.entries() ?? []) {
       const entry = readEntry(item, list, [list, index], providers, settings);
       if (entry === undefined) complete = false;
       else entries.push(entry);
@@ -99,7 +99,7 @@ function readEntry(
     settings.addMistake(path, "must be a mapping that starts with custom_llm_provider");
     return undefined;
   }
-  const { custom_llm_provider: _, name: __, ...options } = item;
+  const { custom_llm_provider: _kind, name: _name, ...options } = item;
   const kindPart = pickKey(item, "custom_llm_provider");
   if (kindPart === undefined && suggestProviderKey(options, path, settings)) return undefined;
   const kindSchema = v.strictObject({ custom_llm_provider: v.picklist(Object.keys(providers)) });

@@ -38,7 +38,7 @@ export const JobObject = v.looseObject({
 export const EventObject = v.looseObject({
   id: Id,
   created_at: v.number(),
-  level: v.picklist(["info", "warn", "error"]),
+  level: v.string(),
   message: v.string(),
 });
 

@@ -268,7 +268,7 @@ describe("a job", () => {
     });
     expect(existsSync(copy.job.training_file)).toBe(false);
     expect(readFileSync(join(directory, "output", "model.bin"), "utf8")).toBe("weights");
-    expect(readdirSync(join(place.path, "unfinished"))).toEqual([]);
+    await waitFor(() => readdirSync(join(place.path, "unfinished")).length === 0);
   });
 
   test("shows when it will end while it runs", async () => {
@@ -331,7 +331,7 @@ describe("a job", () => {
     expect(failed).toMatchObject({ fine_tuned_model: null, trained_tokens: null });
     const [last] = await readEvents(backend, job.id);
     expect(last).toMatchObject({ level: "error", message: expect.stringContaining(message) });
-    expect(readdirSync(join(place.path, "unfinished"))).toEqual([]);
+    await waitFor(() => readdirSync(join(place.path, "unfinished")).length === 0);
   });
 
   test("of another method is validated, trained and shown by that method", async () => {

@@ -3,7 +3,11 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { createLocalBackend } from "../../../providers/local/backend.ts";
 import local from "../../../providers/local/index.ts";
-import { findProcesses } from "../../../providers/local/process-identity.ts";
+import {
+  findProcesses,
+  isRunning,
+  type ProcessIdentity,
+} from "../../../providers/local/process-identity.ts";
 import type {
   Backend,
   EventFields,
@@ -43,10 +47,14 @@ export function makePlace(): Place {
   const path = join(directory.path, "backend");
   const logged: string[] = [];
   const started: Backend[] = [];
-  const trainers = () =>
-    [...findProcesses("TUNEGATE_JOB")]
-      .filter(([description]) => description.startsWith(`${path}/`))
-      .map(([, { pid }]) => pid);
+  const seen = new Map<number, ProcessIdentity>();
+  const trainers = () => {
+    for (const [description, identity] of findProcesses("TUNEGATE_JOB")) {
+      if (description.startsWith(`${path}/`)) seen.set(identity.pid, identity);
+    }
+    // One that is ending has lost its environment before it has ended.
+    return [...seen.values()].filter(isRunning).map(({ pid }) => pid);
+  };
   return {
     path,
     logged,

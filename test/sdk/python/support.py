@@ -19,7 +19,7 @@ checks = []
 
 
 def check(name):
-    """Registers a check; they run in the order of this file and share what they find."""
+    """Registers a check; they run in the order of their registration."""
 
     def register(function):
         checks.append((name, function))

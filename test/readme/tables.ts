@@ -1,0 +1,84 @@
+import { tmpdir } from "node:os";
+import * as v from "valibot";
+import { providers } from "../../providers/index.ts";
+import { generalSettings } from "../../src/config/general-settings.ts";
+import type { Backend, Runtime } from "../../src/provider.ts";
+
+// The README's tables, made from the code: a test holds the README to them.
+
+/** Options that make a backend of each provider, contacting nothing. */
+const examples: Readonly<Record<string, unknown>> = {
+  openai: { api_key: "sk-example" },
+  azure: { api_key: "example", api_base: "https://example.openai.azure.com" },
+  local: {},
+};
+
+const operations: readonly (readonly [label: string, ...methods: (keyof Backend)[]])[] = [
+  ["upload a file", "uploadFile"],
+  ["retrieve, list files", "getFile", "listFiles"],
+  ["download, delete a file", "readFile", "deleteFile"],
+  ["upload in parts", "createUpload", "addUploadPart", "completeUpload", "cancelUpload"],
+  ["create, retrieve, list, cancel jobs", "createJob", "getJob", "listJobs", "cancelJob"],
+  ["pause, resume a job", "pauseJob", "resumeJob"],
+  ["events, checkpoints of a job", "listJobEvents", "listJobCheckpoints"],
+  ["checkpoint permissions", "listCheckpointPermissions", "createCheckpointPermissions"],
+  ["graders", "runGrader", "validateGrader"],
+  ["models", "listModels", "getModel"],
+];
+
+/** What each built-in provider can do, read from what its backends have. */
+export function renderCapabilities(): string {
+  const names = Object.keys(providers);
+  const backends = names.map(createExample);
+  return renderTable(
+    ["operation", ...names.map((name) => `\`${name}\``)],
+    operations.map(([label, ...methods]) => [
+      label,
+      ...backends.map((backend) =>
+        methods.every((method) => backend[method] !== undefined) ? "yes" : "–",
+      ),
+    ]),
+  );
+}
+
+function createExample(name: string): Backend {
+  const provider = providers[name];
+  if (provider === undefined) throw new Error(`There is no provider "${name}"`);
+  const runtime: Runtime = {
+    name,
+    directory: `${tmpdir()}/tunegate-never-made`,
+    serves: { files: false, jobs: false },
+    command: [],
+    log: () => undefined,
+  };
+  return provider.create(v.parse(provider.options, examples[name]), runtime);
+}
+
+/** The options of one provider, by the descriptions of its schema. */
+export function renderOptions(name: string): string {
+  return renderEntries(providers[name]?.options.entries ?? {});
+}
+
+/** What `general_settings` may hold. */
+export function renderGeneralSettings(): string {
+  return renderEntries(generalSettings.entries);
+}
+
+function renderEntries(entries: v.ObjectEntries): string {
+  const rows = Object.entries(entries).map(([key, schema]) => [
+    `\`${key}\``,
+    `${schema.type === "optional" ? "" : "Required. "}${findDescription(schema)}`,
+  ]);
+  return renderTable(["key", "what it is"], rows);
+}
+
+function findDescription(schema: object): string {
+  const wrapped = "wrapped" in schema && typeof schema.wrapped === "object" ? schema.wrapped : null;
+  const own = v.getDescription(schema as v.GenericSchema);
+  const text = own ?? (wrapped === null ? "" : findDescription(wrapped));
+  return text.endsWith(".") ? text : `${text}.`;
+}
+
+function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
