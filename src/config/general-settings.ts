@@ -24,7 +24,7 @@ export const generalSettings = v.strictObject({
   default_provider: v.pipe(
     v.optional(v.string()),
     v.description(
-      "Where uploads go that name no backend: a backend, or a provider, which means its first entry. Default: the gateway's preferred provider if it has an entry, else the first entry",
+      "Where uploads go that name no backend: a backend, or a provider, which means its first entry. Default: OpenAI if it has an entry, else the first entry",
     ),
   ),
   max_file_size_mb: v.pipe(

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { parseConfig } from "../../src/config/config.ts";
-import { providers, defaultProvider } from "../../providers/index.ts";
+import { defaultProvider, providers } from "../../providers/index.ts";
 import { usage } from "../../src/commands/arguments.ts";
+import { parseConfig } from "../../src/config/config.ts";
 import { routes } from "../../src/routes.ts";
 import { renderCapabilities, renderGeneralSettings, renderOptions } from "./tables.ts";
 
@@ -15,7 +15,10 @@ async function expectTable(name: string, table: string): Promise<void> {
   if (process.env.UPDATE_README === "1") {
     const path = join(import.meta.dir, "../../README.md");
     const text = await Bun.file(path).text();
-    await Bun.write(path, text.replace(pattern, (_all, open, close) => `${open}${table}\n${close}`));
+    await Bun.write(
+      path,
+      text.replace(pattern, (_all, open, close) => `${open}${table}\n${close}`),
+    );
     return;
   }
   expect(pattern.exec(readme)?.[0]).toBe(`<!-- ${name} -->\n${table}\n<!-- end -->`);
@@ -27,7 +30,8 @@ describe("README.md", () => {
   });
 
   test("shows every option of every provider", async () => {
-    for (const name of Object.keys(providers)) await expectTable(`options ${name}`, renderOptions(name));
+    for (const name of Object.keys(providers))
+      await expectTable(`options ${name}`, renderOptions(name));
   });
 
   test("shows every general setting", async () => {
@@ -45,7 +49,12 @@ describe("README.md", () => {
   });
 
   test("shows configurations that load", () => {
-    const environment = { OPENAI_API_KEY: "sk-1", AZURE_API_KEY: "k", OPENAI_API_KEY_RESEARCH: "sk-2", TUNEGATE_MASTER_KEY: "mk" };
+    const environment = {
+      OPENAI_API_KEY: "sk-1",
+      AZURE_API_KEY: "k",
+      OPENAI_API_KEY_RESEARCH: "sk-2",
+      TUNEGATE_MASTER_KEY: "mk",
+    };
     const blocks = Array.from(readme.matchAll(/```yaml\n([\s\S]*?)```/g), ([, text]) => text ?? "");
     expect(blocks.length).toBeGreaterThan(1);
     for (const block of blocks) {

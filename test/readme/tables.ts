@@ -65,18 +65,24 @@ export function renderGeneralSettings(): string {
 }
 
 function renderEntries(entries: v.ObjectEntries): string {
-  const rows = Object.entries(entries).map(([key, schema]) => [
-    `\`${key}\``,
-    `${schema.type === "optional" ? "" : "Required. "}${findDescription(schema)}`,
-  ]);
+  const rows = Object.entries(entries).map(([key, schema]) => [`\`${key}\``, describe(schema)]);
   return renderTable(["key", "what it is"], rows);
 }
 
-function findDescription(schema: object): string {
-  const wrapped = "wrapped" in schema && typeof schema.wrapped === "object" ? schema.wrapped : null;
-  const own = v.getDescription(schema as v.GenericSchema);
-  const text = own ?? (wrapped === null ? "" : findDescription(wrapped));
-  return text.endsWith(".") ? text : `${text}.`;
+function describe(schema: v.ObjectEntries[string]): string {
+  const layers = [...unwrap(schema)];
+  const text = layers.map((layer) => v.getDescription(layer)).find((one) => one !== undefined);
+  const optional = layers.find((layer) => layer.type === "optional");
+  const fallback = optional !== undefined && "default" in optional ? optional.default : undefined;
+  const sentence = `${optional === undefined ? "Required. " : ""}${text?.replace(/\.$/, "")}.`;
+  if (fallback === undefined || /\bDefault:/.test(sentence)) return sentence;
+  return `${sentence} Default: \`${typeof fallback === "string" ? fallback : JSON.stringify(fallback)}\`.`;
+}
+
+/** A schema and what it wraps, outermost first. */
+function* unwrap(schema: v.ObjectEntries[string]): Generator<v.ObjectEntries[string]> {
+  yield schema;
+  if ("wrapped" in schema) yield* unwrap(schema.wrapped as v.ObjectEntries[string]);
 }
 
 function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
