@@ -43,7 +43,8 @@ const recordSchema = v.object({
       learning_rate_multiplier: settingSchema,
     }),
   }),
-  metadata: v.nullable(v.looseObject({})),
+  // No schema of objects: it leaves out keys such as "constructor" without a word.
+  metadata: v.nullable(v.custom<Fields>((value) => typeof value === "object" && value !== null)),
   status: v.picklist([
     "validating_files",
     "queued",

@@ -61,10 +61,11 @@ function describeProgress({ step, totalSteps, trainLoss, validLoss }: Progress):
 function drawBar(progress: Progress, columns: number): string {
   const text = describeProgress(progress);
   // A line that fills the last column would wrap, and could not be cleared.
-  const width = Math.min(20, Math.max(0, columns - text.length - 6));
+  const width = Math.min(20, columns - text.length - 6);
+  if (width < 1) return text.slice(0, columns - 1);
   const done = Math.round((width * progress.step) / progress.totalSteps);
   const rest = dim("─".repeat(width - done));
-  return `  ${"━".repeat(done)}${rest}  ${text}`.trimEnd();
+  return `  ${"━".repeat(done)}${rest}  ${text}`;
 }
 
 /** A heading; bold on a terminal. */

@@ -76,16 +76,19 @@ await check("runs on Node", () => {
   assert.equal(process.versions.bun, undefined);
 });
 
-await check("files.create() takes a stream of unknown length, the file before its purpose", async () => {
-  file = await files.create({
-    file: createReadStream(training),
-    purpose: "fine-tune",
-    ...openai,
-  });
-  assert.equal(file.bytes, content.length);
-  assert.equal(file.filename, "training.jsonl");
-  assert.equal((await files.waitForProcessing(file.id)).status, "processed");
-});
+await check(
+  "files.create() takes a stream of unknown length, the file before its purpose",
+  async () => {
+    file = await files.create({
+      file: createReadStream(training),
+      purpose: "fine-tune",
+      ...openai,
+    });
+    assert.equal(file.bytes, content.length);
+    assert.equal(file.filename, "training.jsonl");
+    assert.equal((await files.waitForProcessing(file.id)).status, "processed");
+  },
+);
 
 await check("files.create() takes a file with a name beyond ASCII, and expires_after", async () => {
   const named = await files.create({
@@ -143,7 +146,10 @@ await check("jobs.listEvents() and jobs.checkpoints.list() page through OpenAI's
   assert.equal(new Set(idsOf(events)).size, events.length);
   assert.equal(events[0].message, "The job has successfully completed");
   const steps = await collect(jobs.checkpoints.list(id, { limit: 1 }));
-  assert.deepEqual(steps.map((one) => one.step_number), [9, 6, 3]);
+  assert.deepEqual(
+    steps.map((one) => one.step_number),
+    [9, 6, 3],
+  );
   const result = await (await files.content(result_files[0])).text();
   assert.match(result, /^step,train_loss,/);
 });
@@ -196,7 +202,11 @@ await check("models.list() names the backend of each model", async () => {
 });
 
 await check("a job on the local backend trains and succeeds", async () => {
-  const stored = await files.create({ file: createReadStream(training), purpose: "fine-tune", ...local });
+  const stored = await files.create({
+    file: createReadStream(training),
+    purpose: "fine-tune",
+    ...local,
+  });
   localFile = stored.id;
   const { id } = await jobs.create({
     model: "tiny-lm",
@@ -210,7 +220,10 @@ await check("a job on the local backend trains and succeeds", async () => {
   assert.equal(new Set(idsOf(events)).size, events.length);
   assert.equal(events.filter(({ type }) => type === "metrics").length, 24);
   const steps = await collect(jobs.checkpoints.list(id, { limit: 1 }));
-  assert.deepEqual(steps.map((one) => one.step_number), [24, 12]);
+  assert.deepEqual(
+    steps.map((one) => one.step_number),
+    [24, 12],
+  );
   const rows = (await (await files.content(trained.result_files[0])).text()).trim().split("\n");
   assert.equal(rows.length, 25);
 });
@@ -227,16 +240,22 @@ await check("a local job is paused, resumed and cancelled", async () => {
   assert.equal((await jobs.cancel(id)).status, "cancelled");
 });
 
-await check("files.list() and jobs.list() merge all backends over many pages, none twice", async () => {
-  const listed = await collect(files.list({ limit: 3 }));
-  assert.equal(new Set(idsOf(listed)).size, listed.length);
-  assert.ok(idsOf(listed).includes(file.id) && idsOf(listed).includes(localFile));
-  const times = listed.map(({ created_at }) => created_at);
-  assert.deepEqual(times, times.toSorted((one, other) => other - one));
-  const allJobs = idsOf(await collect(jobs.list({ limit: 2 })));
-  assert.equal(new Set(allJobs).size, allJobs.length);
-  assert.ok(allJobs.includes(job.id) && allJobs.includes(trained.id));
-});
+await check(
+  "files.list() and jobs.list() merge all backends over many pages, none twice",
+  async () => {
+    const listed = await collect(files.list({ limit: 3 }));
+    assert.equal(new Set(idsOf(listed)).size, listed.length);
+    assert.ok(idsOf(listed).includes(file.id) && idsOf(listed).includes(localFile));
+    const times = listed.map(({ created_at }) => created_at);
+    assert.deepEqual(
+      times,
+      times.toSorted((one, other) => other - one),
+    );
+    const allJobs = idsOf(await collect(jobs.list({ limit: 2 })));
+    assert.equal(new Set(allJobs).size, allJobs.length);
+    assert.ok(allJobs.includes(job.id) && allJobs.includes(trained.id));
+  },
+);
 
 await check("files.delete() deletes on the backend that has the file", async () => {
   for (const id of [file.id, localFile]) {

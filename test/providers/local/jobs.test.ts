@@ -112,7 +112,7 @@ describe("createJob()", () => {
         training_file,
         suffix: "my run: é",
         seed: 7,
-        metadata: { team: "a" },
+        metadata: { team: "a", constructor: "b" },
         hyperparameters: { n_epochs: 2 },
         integrations: [],
       },
@@ -130,7 +130,7 @@ describe("createJob()", () => {
       validation_file: null,
       seed: 7,
       user_provided_suffix: "my run: é",
-      metadata: { team: "a" },
+      metadata: { team: "a", constructor: "b" },
       integrations: [],
       organization_id: "local",
       error: null,
@@ -145,6 +145,7 @@ describe("createJob()", () => {
     expect(job.id).toMatch(/^ftjob-[0-9A-Za-z]{24}$/);
     writeFileSync(end(job), "");
     const done = await waitForStatus(backend, job.id, "succeeded");
+    expect(done.metadata).toEqual(job.metadata);
     expect(done.fine_tuned_model).toMatch(/^ft:tiny-lm:local:my-run-:[0-9A-Za-z]{8}$/);
   });
 
@@ -266,9 +267,9 @@ describe("a job", () => {
       hyperparameters,
       output_directory: join(directory, "output"),
     });
+    await waitFor(() => readdirSync(join(place.path, "unfinished")).length === 0);
     expect(existsSync(copy.job.training_file)).toBe(false);
     expect(readFileSync(join(directory, "output", "model.bin"), "utf8")).toBe("weights");
-    await waitFor(() => readdirSync(join(place.path, "unfinished")).length === 0);
   });
 
   test("shows when it will end while it runs", async () => {

@@ -9,7 +9,7 @@ GRADER = {
     "type": "string_check",
     "name": "exact",
     "input": "{{sample.output_text}}",
-    "reference": "{{item.answer}}",
+    "reference": "4",
     "operation": "eq",
 }
 
@@ -158,7 +158,7 @@ async def _(s):
     equal(deleted.deleted, True)
     graders = s.client.fine_tuning.alpha.graders
     equal((await settle(graders.validate(grader=GRADER))).grader.name, "exact")
-    graded = await settle(graders.run(grader=GRADER, model_sample="4", item={"answer": "4"}))
+    graded = await settle(graders.run(grader=GRADER, model_sample="4", item={"answer": 4}))
     equal(graded.reward, 1.0)
 
 
