@@ -41,10 +41,6 @@ async function serve(options: Arguments): Promise<void> {
     log.write("error", "A promise was left to fail", { reason: String(error) }),
   );
   const gateway = await startGateway({ ...options, config, providers, preferredProvider, log });
-  print(describeGateway(gateway, config.general.master_key !== undefined));
-  if (config.unused.length > 0) {
-    log.write("warn", `Not used from ${config.fileName}: ${config.unused.join(", ")}`);
-  }
   const stop = async (name: string) => {
     log.write("info", `Stopping on ${name}`);
     await gateway.stop();
@@ -52,6 +48,10 @@ async function serve(options: Arguments): Promise<void> {
   };
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
+  print(describeGateway(gateway, config.general.master_key !== undefined));
+  if (config.unused.length > 0) {
+    log.write("warn", `Not used from ${config.fileName}: ${config.unused.join(", ")}`);
+  }
 }
 
 async function runTrainer(): Promise<void> {
