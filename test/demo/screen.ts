@@ -54,8 +54,9 @@ export function createScreen(output: Output): Screen {
 
 function describeProgress({ step, totalSteps, trainLoss, validLoss }: Progress): string {
   const total = String(totalSteps);
+  const done = `step ${String(step).padStart(total.length)}/${total}`;
   const valid = validLoss === undefined ? "" : `   validation loss ${validLoss.toFixed(2)}`;
-  return `step ${String(step).padStart(total.length)}/${total}   training loss ${trainLoss.toFixed(2)}${valid}`;
+  return `${done}   training loss ${trainLoss.toFixed(2)}${valid}`;
 }
 
 function drawBar(progress: Progress, columns: number): string {

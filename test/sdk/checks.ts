@@ -27,8 +27,8 @@ export interface Outcome {
   readonly errors: string;
 }
 
-/** Starts to count; `signal` ends programs that run. */
-export function createChecks(signal: AbortSignal): Checks {
+/** Starts to count; `signal` ends programs that run, `print` gets each line. */
+export function createChecks(signal: AbortSignal, print: (line: string) => void): Checks {
   let passed = 0;
   let failed = 0;
 
@@ -37,10 +37,10 @@ export function createChecks(signal: AbortSignal): Checks {
     try {
       await body();
       passed += 1;
-      console.log(`ok ${name}`);
+      print(`ok ${name}`);
     } catch (error) {
       failed += 1;
-      console.log(`not ok ${name}\n${error instanceof Error ? error.stack : String(error)}`);
+      print(`not ok ${name}\n${error instanceof Error ? error.stack : String(error)}`);
     }
   }
 
@@ -48,7 +48,7 @@ export function createChecks(signal: AbortSignal): Checks {
     let lines = 0;
     let failures = 0;
     const { code, errors } = await runToEnd(program, signal, (line) => {
-      console.log(line);
+      print(line);
       if (line.startsWith("ok ")) lines += 1;
       if (line.startsWith("not ok ")) failures += 1;
     });
@@ -56,9 +56,7 @@ export function createChecks(signal: AbortSignal): Checks {
     failed += failures;
     if (code === 0 && lines + failures > 0) return;
     failed += 1;
-    console.log(
-      `not ok ${name}: it ended with ${code} after ${lines + failures} checks\n${errors}`,
-    );
+    print(`not ok ${name}: it ended with ${code} after ${lines + failures} checks\n${errors}`);
   }
 
   return {

@@ -25,7 +25,7 @@ const { signal } = interruption;
 // The way to a server on this machine leads through no proxy.
 for (const name of ["http_proxy", "HTTP_PROXY"]) delete process.env[name];
 
-const checks = createChecks(signal);
+const checks = createChecks(signal, console.log);
 const directory = await realpath(await mkdtemp(join(tmpdir(), "tunegate-sdk-")));
 const executable = join(directory, "bin", "tunegate");
 try {
