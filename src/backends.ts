@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { type Assembly, createAssembly, type UploadOperations } from "./assembly.ts";
 import { ApiError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Backend, Provider, Runtime } from "./provider.ts";
@@ -10,6 +11,10 @@ export interface NamedBackend {
   readonly provider: string;
   readonly files: Backend;
   readonly jobs: Backend;
+  /** The backend's own uploads in parts, or what the gateway does in their place. */
+  readonly uploads: UploadOperations;
+  /** What the gateway does in their place; absent where the backend has its own. */
+  readonly assembly?: Assembly;
 }
 
 /** All backends in the order of `config.yaml`, and the one that uploads go to without a hint. */
@@ -60,16 +65,16 @@ function createNamedBackend(entry: BackendConfig, parts: BackendParts): NamedBac
       log: (level, message, fields) =>
         parts.log.write(level, message, { backend: name, ...fields }),
     });
-  if (entry.files === entry.jobs) {
-    const backend = create(entry.jobs, { files: true, jobs: true });
-    return { name, provider, files: backend, jobs: backend };
-  }
-  return {
-    name,
-    provider,
-    files: create(entry.files, { files: true, jobs: false }),
-    jobs: create(entry.jobs, { files: false, jobs: true }),
-  };
+  const shared = entry.files === entry.jobs;
+  const jobs = create(entry.jobs, { files: shared, jobs: true });
+  const files = shared ? jobs : create(entry.files, { files: true, jobs: false });
+  if (hasUploads(files)) return { name, provider, files, jobs, uploads: files };
+  const assembly = createAssembly(join(parts.dataDirectory, "uploads", name), files);
+  return { name, provider, files, jobs, uploads: assembly, assembly };
+}
+
+function hasUploads(backend: Backend): backend is Backend & UploadOperations {
+  return backend.createUpload !== undefined;
 }
 
 /** The backend that a hint means: one of that name, else the first one of that provider. */

@@ -207,7 +207,6 @@ describe("operations that a backend lacks", () => {
       ["GET", "/v1/files/file-1", "retrieve a file"],
       ["GET", "/v1/files/file-1/content", "download a file"],
       ["DELETE", "/v1/files/file-1", "delete a file"],
-      ["POST", "/v1/uploads", "upload in parts"],
       ["POST", "/a/v1/fine_tuning/alpha/graders/run", "run a grader"],
       ["POST", "/a/v1/fine_tuning/alpha/graders/validate", "validate a grader"],
       ["GET", "/a/v1/fine_tuning/checkpoints/ft:m:o::x/permissions", "list permissions"],

@@ -48,6 +48,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       log,
     });
     undo.unshift(() => closeBackends(backends));
+    const sweeper = setInterval(sweepUploads, 600_000, backends, log);
+    undo.unshift(() => clearInterval(sweeper));
+    sweepUploads(backends, log);
     const gateway: Gateway = {
       backends,
       ledger,
@@ -73,6 +76,15 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   } catch (error) {
     for (const step of undo) await step();
     throw error;
+  }
+}
+
+/** Removes expired uploads in the background; a failure is logged and tried again later. */
+function sweepUploads({ all }: Backends, log: Log): void {
+  for (const { assembly } of all) {
+    assembly?.sweep().catch((error) => {
+      log.write("error", "Cannot remove expired uploads", { reason: String(error) });
+    });
   }
 }
 

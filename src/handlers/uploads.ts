@@ -1,11 +1,11 @@
-import { backendsWith, type NamedBackend, unsupported } from "../backends.ts";
+import type { NamedBackend } from "../backends.ts";
 import { badRequest, uploadNotFound } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, readQuery } from "../http/exchange.ts";
 import { readForm } from "../http/form.ts";
 import { type JsonBody, readJson } from "../http/json.ts";
 import { hintedBackend, toEntry } from "../location.ts";
-import { completePart, completeUpload } from "../objects.ts";
+import { completeFile, completePart, completeUpload } from "../objects.ts";
 import type { Fields, FileFields, UploadFields } from "../provider.ts";
 import { answerWith, changing } from "./answers.ts";
 
@@ -17,8 +17,7 @@ export async function createUpload(gateway: Gateway, exchange: Exchange): Promis
   const query = readQuery(exchange);
   const { hint, fields } = await readJson(exchange.request);
   const backend = hintedBackend(gateway, exchange, query, hint) ?? gateway.backends.fallback;
-  if (backend.files.createUpload === undefined) throw unsupported(backend, "upload in parts");
-  const upload = await changing(backend.files.createUpload(fields, gateway.stopping));
+  const upload = await changing(backend.uploads.createUpload(fields, gateway.stopping));
   const created_at = typeof upload.created_at === "number" ? upload.created_at : now();
   await gateway.ledger.record("upload", [toEntry(backend, { ...upload, created_at })]);
   return answerWith(exchange, completeUpload(upload), upload);
@@ -40,9 +39,8 @@ export async function addUploadPart(gateway: Gateway, exchange: Exchange): Promi
     }
     const hint = hintedBackend(gateway, exchange, query, form.hint);
     const backend = await locateUpload(gateway, id, hint);
-    if (backend.files.addUploadPart === undefined) throw unsupported(backend, "upload in parts");
     const part = await changing(
-      backend.files.addUploadPart(id, form.file.content, gateway.stopping),
+      backend.uploads.addUploadPart(id, form.file.content, gateway.stopping),
     );
     return answerWith(exchange, completePart(part, id), part);
   } finally {
@@ -53,7 +51,7 @@ export async function addUploadPart(gateway: Gateway, exchange: Exchange): Promi
 /** POST /uploads/{id}/complete */
 export async function completeUploadParts(gateway: Gateway, exchange: Exchange): Promise<Response> {
   return await finishUpload(gateway, exchange, (backend, id, { fields }) =>
-    backend.files.completeUpload?.(id, fields, gateway.stopping),
+    backend.uploads.completeUpload(id, fields, gateway.stopping),
   );
 }
 
@@ -61,7 +59,7 @@ export async function completeUploadParts(gateway: Gateway, exchange: Exchange):
 export async function cancelUpload(gateway: Gateway, exchange: Exchange): Promise<Response> {
   return await finishUpload(gateway, exchange, (backend, id, { fields }) => {
     const [unknown] = Object.keys(fields);
-    if (unknown === undefined) return backend.files.cancelUpload?.(id, gateway.stopping);
+    if (unknown === undefined) return backend.uploads.cancelUpload(id, gateway.stopping);
     throw badRequest(`Cannot cancel the upload: the field "${unknown}" is not known`, unknown);
   });
 }
@@ -69,36 +67,35 @@ export async function cancelUpload(gateway: Gateway, exchange: Exchange): Promis
 async function finishUpload(
   gateway: Gateway,
   exchange: Exchange,
-  finish: (backend: NamedBackend, id: string, body: JsonBody) => Promise<UploadFields> | undefined,
+  finish: (backend: NamedBackend, id: string, body: JsonBody) => Promise<UploadFields>,
 ): Promise<Response> {
   const id = exchange.ids[0] ?? "";
   const query = readQuery(exchange);
   const body = await readJson(exchange.request);
   const hint = hintedBackend(gateway, exchange, query, body.hint);
   const backend = await locateUpload(gateway, id, hint);
-  const finished = finish(backend, id, body);
-  if (finished === undefined) throw unsupported(backend, "upload in parts");
-  const upload = await changing(finished);
-  if (isFile(upload.file)) {
-    await gateway.ledger.record("file", [toEntry(backend, upload.file)]);
-  }
-  return answerWith(exchange, completeUpload(upload), upload);
+  const upload = await changing(finish(backend, id, body));
+  const { file } = upload;
+  if (!isFile(file)) return answerWith(exchange, completeUpload(upload), upload);
+  await gateway.ledger.record("file", [toEntry(backend, file)]);
+  return answerWith(exchange, completeUpload({ ...upload, file: completeFile(file) }), upload);
 }
 
-/** An upload cannot be read back, so only the ledger or a single backend can tell whose it is. */
+/** A cloud's upload cannot be read back: the ledger, the disk or there being one cloud must tell. */
 async function locateUpload(
   gateway: Gateway,
   id: string,
   hint: NamedBackend | undefined,
 ): Promise<NamedBackend> {
   if (hint !== undefined) return hint;
+  const { all } = gateway.backends;
   const entry = await gateway.ledger.find("upload", id);
-  const able = backendsWith(gateway.backends, "files", "addUploadPart");
-  const known = able.find(({ name }) => name === entry?.backend);
-  const [only, second] = able;
-  const backend = known ?? (second === undefined ? only : undefined);
-  if (backend === undefined) throw uploadNotFound(id);
-  return backend;
+  const known = all.find(({ name }) => name === entry?.backend);
+  if (known !== undefined) return known;
+  for (const backend of all) if (await backend.assembly?.has(id)) return backend;
+  const [only, second] = all.filter(({ assembly }) => assembly === undefined);
+  if (only === undefined || second !== undefined) throw uploadNotFound(id);
+  return only;
 }
 
 function isFile(value: unknown): value is FileFields {

@@ -17,7 +17,6 @@ const operations: readonly (readonly [label: string, ...methods: (keyof Backend)
   ["upload a file", "uploadFile"],
   ["retrieve, list files", "getFile", "listFiles"],
   ["download, delete a file", "readFile", "deleteFile"],
-  ["upload in parts", "createUpload", "addUploadPart", "completeUpload", "cancelUpload"],
   ["create, retrieve, list, cancel jobs", "createJob", "getJob", "listJobs", "cancelJob"],
   ["pause, resume a job", "pauseJob", "resumeJob"],
   ["events, checkpoints of a job", "listJobEvents", "listJobCheckpoints"],
