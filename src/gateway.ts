@@ -17,6 +17,8 @@ export interface GatewaySettings {
   /** Absent: no key is asked for, and only this machine may call. */
   readonly masterKey: string | undefined;
   readonly maxFileBytes: number;
+  /** How long a client may send nothing while its body is awaited. */
+  readonly idleSeconds: number;
   /** Time budget of lists and look-ups over all backends. */
   readonly listTimeoutSeconds: number;
   readonly spoolDirectory: string;

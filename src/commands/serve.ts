@@ -59,6 +59,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       settings: {
         masterKey: general.master_key,
         maxFileBytes: Math.floor(general.max_file_size_mb * 1024 * 1024),
+        idleSeconds: general.idle_timeout_seconds,
         listTimeoutSeconds: general.list_timeout_seconds,
         spoolDirectory: data.spoolDirectory,
         version,

@@ -31,6 +31,12 @@ export const generalSettings = v.strictObject({
     v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 512),
     v.description("The largest file that is taken, in MiB. Default: 512"),
   ),
+  idle_timeout_seconds: v.pipe(
+    v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(maxSeconds)), 60),
+    v.description(
+      "How long a client may send nothing while its upload is awaited; there is no limit on the whole. Default: 60",
+    ),
+  ),
   list_timeout_seconds: v.pipe(
     v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(maxSeconds)), 5),
     v.description(

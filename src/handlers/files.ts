@@ -18,10 +18,11 @@ export async function createFile(gateway: Gateway, exchange: Exchange): Promise<
   const query = readQuery(exchange);
   // A hint that leads nowhere is told before the file is read.
   const early = hintedBackend(gateway, exchange, query);
-  const { maxFileBytes, spoolDirectory } = gateway.settings;
+  const { maxFileBytes, idleSeconds, spoolDirectory } = gateway.settings;
   const form = await readForm(exchange.request, {
     fileField: "file",
     maxFileBytes,
+    idleSeconds,
     spoolDirectory,
   });
   try {

@@ -22,7 +22,7 @@ async function useGrader(
   operation: string,
 ): Promise<Response> {
   const query = readQuery(exchange);
-  const { hint, fields } = await readJson(exchange.request);
+  const { hint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
   const backend =
     hintedBackend(gateway, exchange, query, hint) ??
     requireBackend(gateway.backends, method, operation);

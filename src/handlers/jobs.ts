@@ -40,7 +40,7 @@ const jobRequestSchema = v.looseObject({
 /** POST /fine_tuning/jobs */
 export async function createJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
   const query = readQuery(exchange);
-  const body = await readJson(exchange.request);
+  const body = await readJson(exchange.request, gateway.settings.idleSeconds);
   const hint = hintedBackend(gateway, exchange, query, body.hint);
   const request = readJobRequest(body.fields);
   const backend = hint ?? (await locateTrainingFile(gateway, request, exchange.request.signal));
@@ -176,7 +176,7 @@ async function changeJob(
 ): Promise<Response> {
   const id = exchange.ids[0] ?? "";
   const query = readQuery(exchange);
-  const { hint: bodyHint, fields } = await readJson(exchange.request);
+  const { hint: bodyHint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
   const [unknown] = Object.keys(fields);
   if (unknown !== undefined) {
     throw badRequest(

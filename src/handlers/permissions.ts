@@ -27,7 +27,7 @@ export async function listPermissions(gateway: Gateway, exchange: Exchange): Pro
 /** POST /fine_tuning/checkpoints/{model}/permissions */
 export async function createPermissions(gateway: Gateway, exchange: Exchange): Promise<Response> {
   const query = readQuery(exchange);
-  const { hint, fields } = await readJson(exchange.request);
+  const { hint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
   const [model = ""] = exchange.ids;
   const backend = await locatePermissions(gateway, exchange, query, hint);
   const call = backend.jobs.createCheckpointPermissions?.(model, fields, gateway.stopping);

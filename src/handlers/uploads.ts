@@ -15,7 +15,7 @@ const maxPartBytes = 64 * 1024 * 1024;
 /** POST /uploads */
 export async function createUpload(gateway: Gateway, exchange: Exchange): Promise<Response> {
   const query = readQuery(exchange);
-  const { hint, fields } = await readJson(exchange.request);
+  const { hint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
   const backend = hintedBackend(gateway, exchange, query, hint) ?? gateway.backends.fallback;
   const upload = await changing(backend.uploads.createUpload(fields, gateway.stopping));
   const created_at = typeof upload.created_at === "number" ? upload.created_at : now();
@@ -30,6 +30,7 @@ export async function addUploadPart(gateway: Gateway, exchange: Exchange): Promi
   const form = await readForm(exchange.request, {
     fileField: "data",
     maxFileBytes: maxPartBytes,
+    idleSeconds: gateway.settings.idleSeconds,
     spoolDirectory: gateway.settings.spoolDirectory,
   });
   try {
@@ -71,7 +72,7 @@ async function finishUpload(
 ): Promise<Response> {
   const id = exchange.ids[0] ?? "";
   const query = readQuery(exchange);
-  const body = await readJson(exchange.request);
+  const body = await readJson(exchange.request, gateway.settings.idleSeconds);
   const hint = hintedBackend(gateway, exchange, query, body.hint);
   const backend = await locateUpload(gateway, id, hint);
   const upload = await changing(finish(backend, id, body));

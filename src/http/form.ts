@@ -2,6 +2,7 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Busboy, type BusboyHeaders } from "@fastify/busboy";
 import { ApiError, badRequest } from "../errors.ts";
+import { readBody } from "./body.ts";
 import { hintField } from "./exchange.ts";
 
 /** A multipart form that came as a body: exactly one file, and the fields beside it. */
@@ -25,6 +26,8 @@ export interface FormLimits {
   /** The name of the file's field: `file` for files, `data` for parts of uploads. */
   readonly fileField: string;
   readonly maxFileBytes: number;
+  /** How long the client may send nothing. */
+  readonly idleSeconds: number;
   /** Where large files wait; made if missing. */
   readonly spoolDirectory: string;
 }
@@ -35,7 +38,7 @@ const maxMemoryBytes = 1024 * 1024;
 // Room for boundaries, part headers and fields beside the file.
 const formOverheadBytes = maxFields * maxFieldBytes;
 
-/** Reads a multipart form from a request, fields and file in any order. Throws 400 or 413. */
+/** Reads a multipart form from a request, fields and file in any order. Throws 400, 408, 413 or 507. */
 export async function readForm(request: Request, limits: FormLimits): Promise<Form> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^multipart\/form-data\b/i.test(type)) {
@@ -51,7 +54,7 @@ export async function readForm(request: Request, limits: FormLimits): Promise<Fo
   if (length > limits.maxFileBytes + formOverheadBytes) throw fileTooLarge(limits);
   const reader = createReader(type, limits);
   try {
-    for await (const chunk of request.body ?? []) await reader.push(chunk);
+    for await (const chunk of readBody(request, limits.idleSeconds)) await reader.push(chunk);
     return await reader.end();
   } catch (error) {
     await reader.discard();

@@ -1,5 +1,6 @@
 import { ApiError, badRequest } from "../errors.ts";
 import type { Fields } from "../provider.ts";
+import { readBody } from "./body.ts";
 import { hintField } from "./exchange.ts";
 
 /** The most bytes that a JSON body may have. */
@@ -11,9 +12,9 @@ export interface JsonBody {
   readonly fields: Fields;
 }
 
-/** Reads a JSON object; an empty body is an empty object. Throws 400 or 413. */
-export async function readJson(request: Request): Promise<JsonBody> {
-  const text = decode(await readBytes(request));
+/** Reads a JSON object; an empty body is an empty object. Throws 400, 408 or 413. */
+export async function readJson(request: Request, idleSeconds: number): Promise<JsonBody> {
+  const text = decode(await readBytes(request, idleSeconds));
   if (text.trim() === "") return { hint: undefined, fields: {} };
   const value = parse(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
@@ -26,11 +27,11 @@ export async function readJson(request: Request): Promise<JsonBody> {
   return { hint: hint ?? undefined, fields };
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
+async function readBytes(request: Request, idleSeconds: number): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length") ?? 0) > maxJsonBytes) throw bodyTooLarge();
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of readBody(request, idleSeconds)) {
     size += chunk.length;
     if (size > maxJsonBytes) throw bodyTooLarge();
     chunks.push(chunk);

@@ -163,6 +163,7 @@ describe("without lists", () => {
     expect(config.general).toEqual({
       master_key: "sk-1",
       max_file_size_mb: 512,
+      idle_timeout_seconds: 60,
       list_timeout_seconds: 5,
       shutdown_timeout_seconds: 30,
     });

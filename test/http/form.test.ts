@@ -47,7 +47,12 @@ function send(chunks: readonly Uint8Array[], headers: Record<string, string> = {
 }
 
 async function read(request: Request, maxFileBytes = 10_000_000): Promise<Form> {
-  return await readForm(request, { fileField: "file", maxFileBytes, spoolDirectory });
+  return await readForm(request, {
+    fileField: "file",
+    maxFileBytes,
+    idleSeconds: 5,
+    spoolDirectory,
+  });
 }
 
 async function readFailure(request: Request, maxFileBytes?: number): Promise<ApiError> {
