@@ -3,6 +3,7 @@ import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { badRequest, uploadNotFound } from "./errors.ts";
+import { writeFile } from "./file-writer.ts";
 import type { Backend, Fields, FileFields, UploadFields } from "./provider.ts";
 
 /** The operations of OpenAI's uploads in parts. */
@@ -128,18 +129,15 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
       );
     }
     const hash = createHash("md5");
-    const sink = Bun.file(path).writer();
-    try {
+    await writeFile(path, async (writer) => {
       for (const partId of partIds) {
         for await (const chunk of Bun.file(pathOf(id, partId)).stream()) {
           hash.update(chunk);
-          sink.write(chunk);
-          await sink.flush();
+          writer.write(chunk);
+          await writer.settle();
         }
       }
-    } finally {
-      await sink.end();
-    }
+    });
     const actual = hash.digest("hex");
     if (md5 !== undefined && md5.toLowerCase() !== actual) {
       throw badRequest(`Cannot complete the upload: its md5 is ${actual}, not "${md5}"`, "md5");
@@ -183,13 +181,13 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
       const partId = `part_${makeToken()}`;
       const draft = pathOf(id, `draft_${partId}`);
       try {
-        const sink = Bun.file(draft).writer();
-        for await (const chunk of data.stream()) {
-          signal.throwIfAborted();
-          sink.write(chunk);
-          await sink.flush();
-        }
-        await sink.end();
+        await writeFile(draft, async (writer) => {
+          for await (const chunk of data.stream()) {
+            signal.throwIfAborted();
+            writer.write(chunk);
+            await writer.settle();
+          }
+        });
         // Behind whatever completes or cancels the upload meanwhile.
         await exclusive(id, async () => {
           const { request } = await requirePending(id, "add a part to");

@@ -1,9 +1,8 @@
-import { chmod, mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { Busboy, type BusboyHeaders } from "@fastify/busboy";
 import { ApiError, badRequest } from "../errors.ts";
 import { readBody } from "./body.ts";
 import { hintField } from "./exchange.ts";
+import { createSpool } from "./spool.ts";
 
 /** A multipart form that came as a body: exactly one file, and the fields beside it. */
 export interface Form {
@@ -34,7 +33,6 @@ export interface FormLimits {
 
 const maxFields = 100;
 const maxFieldBytes = 64 * 1024;
-const maxMemoryBytes = 1024 * 1024;
 // Room for boundaries, part headers and fields beside the file.
 const formOverheadBytes = maxFields * maxFieldBytes;
 
@@ -75,7 +73,7 @@ function createReader(type: string, limits: FormLimits) {
     },
   });
   const fields: (readonly [string, string])[] = [];
-  const spool = createSpool(limits);
+  const spool = createSpool(limits.spoolDirectory);
   let hint: string | undefined;
   let named: { filename: string; type: string } | undefined;
   let failure: Error | undefined;
@@ -112,7 +110,8 @@ function createReader(type: string, limits: FormLimits) {
   });
 
   async function check(): Promise<void> {
-    await spool.settle();
+    if (spool.size() > limits.maxFileBytes) fail(fileTooLarge(limits));
+    if (failure === undefined) await spool.settle();
     if (failure !== undefined) throw failure;
   }
 
@@ -143,56 +142,6 @@ function createReader(type: string, limits: FormLimits) {
   };
 }
 
-/** Keeps the bytes of one file: in memory up to `maxMemoryBytes`, then in a file of its own. */
-function createSpool(limits: FormLimits) {
-  const path = join(limits.spoolDirectory, crypto.randomUUID());
-  let chunks: Uint8Array[] = [];
-  let size = 0;
-  let sink: Bun.FileSink | undefined;
-  let pending: Promise<void> = Promise.resolve();
-
-  async function flush(batch: readonly Uint8Array[]): Promise<void> {
-    if (sink === undefined) {
-      await mkdir(limits.spoolDirectory, { recursive: true, mode: 0o700 });
-      await Bun.write(path, "");
-      await chmod(path, 0o600);
-      sink = Bun.file(path).writer({ highWaterMark: maxMemoryBytes });
-    }
-    for (const chunk of batch) sink.write(chunk);
-    await sink.flush();
-  }
-
-  return {
-    write(chunk: Uint8Array): void {
-      size += chunk.length;
-      chunks.push(chunk);
-    },
-    /** Throws when the file is too large or the disk takes no more. */
-    async settle(): Promise<void> {
-      if (size > limits.maxFileBytes) throw fileTooLarge(limits);
-      if (sink === undefined && size <= maxMemoryBytes) return;
-      const batch = chunks;
-      chunks = [];
-      pending = flush(batch);
-      await pending.catch((error) => {
-        throw spoolFailure(error);
-      });
-    },
-    async finish(type: string): Promise<Blob> {
-      if (sink === undefined) return new Blob(chunks as Uint8Array<ArrayBuffer>[], { type });
-      await sink.end();
-      return Bun.file(path, { type });
-    },
-    async discard(): Promise<void> {
-      chunks = [];
-      await pending.catch(() => undefined);
-      if (sink === undefined) return;
-      await Promise.resolve(sink.end()).catch(() => undefined);
-      await rm(path, { force: true });
-    },
-  };
-}
-
 /** Undoes what browsers and SDKs do to file names (WHATWG's multipart/form-data encoding). */
 function unescapeFilename(name: string): string {
   return name.replaceAll("%22", '"').replaceAll("%0D", "\r").replaceAll("%0A", "\n");
@@ -213,18 +162,7 @@ function tooLargeField(name: string): ApiError {
 function fileTooLarge(limits: FormLimits): ApiError {
   return new ApiError(
     413,
-    `Cannot take the file: it has more than ${limits.maxFileBytes} bytes; larger files go through /v1/uploads, or raise general_settings.max_file_size_mb`,
+    `Cannot take "${limits.fileField}": it has more than ${limits.maxFileBytes} bytes${limits.fileField === "file" ? "; larger files go up in parts (/v1/uploads), or raise general_settings.max_file_size_mb" : ""}`,
     { param: limits.fileField, code: "file_too_large" },
-  );
-}
-
-function spoolFailure(error: unknown): ApiError {
-  const full = error instanceof Error && "code" in error && error.code === "ENOSPC";
-  return new ApiError(
-    full ? 507 : 500,
-    full
-      ? "Cannot take the file: the gateway's disk is full"
-      : "Cannot take the file: the gateway cannot write to its data directory",
-    { retry: false, cause: error },
   );
 }

@@ -1,0 +1,65 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { createFileWriter, explainWriteError, type FileWriter } from "../file-writer.ts";
+
+/** Keeps the bytes of one file: in memory while they are few, else in a file of its own. */
+export interface Spool {
+  readonly size: () => number;
+  /** Takes bytes that stay as they are; nothing is waited for. */
+  write(chunk: Uint8Array): void;
+  /** Waits for the disk; throws a 507 when it is full. */
+  settle(): Promise<void>;
+  /** All the bytes; to be called once, after the last `write`. */
+  finish(type: string): Promise<Blob>;
+  /** Removes what is on disk; to be called on every way out. */
+  discard(): Promise<void>;
+}
+
+const maxMemoryBytes = 1024 * 1024;
+
+/** Makes a spool whose file, if it needs one, is in `directory`, which is made when needed. */
+export function createSpool(directory: string): Spool {
+  const path = join(directory, crypto.randomUUID());
+  let chunks: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  let writer: FileWriter | undefined;
+  let closed = false;
+
+  async function settle(): Promise<void> {
+    if (writer === undefined) {
+      if (size <= maxMemoryBytes) return;
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      writer = await createFileWriter(path);
+      for (const chunk of chunks) writer.write(chunk);
+      chunks = [];
+    }
+    await writer.settle();
+  }
+
+  return {
+    size: () => size,
+    write(chunk) {
+      size += chunk.length;
+      if (writer !== undefined) writer.write(chunk);
+      else chunks.push(new Uint8Array(chunk));
+    },
+    settle: () => settle().catch(explain),
+    async finish(type) {
+      if (writer === undefined) return new Blob(chunks, { type });
+      closed = true;
+      await writer.end().catch(explain);
+      return Bun.file(path, { type });
+    },
+    async discard() {
+      chunks = [];
+      if (writer === undefined) return;
+      if (!closed) await writer.abandon();
+      closed = true;
+      await rm(path, { force: true });
+    },
+  };
+}
+
+function explain(error: unknown): never {
+  throw explainWriteError(error);
+}
