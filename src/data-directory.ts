@@ -1,5 +1,6 @@
 import { Database } from "bun:sqlite";
-import { mkdir, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { StartError } from "./errors.ts";
 
@@ -7,7 +8,7 @@ import { StartError } from "./errors.ts";
 export interface DataDirectory {
   readonly path: string;
   readonly ledgerFile: string;
-  /** Emptied at start: what a crash has left of uploads. */
+  /** Where uploads wait; what a crash has left there is removed at start. */
   readonly spoolDirectory: string;
   release(): void;
 }
@@ -18,7 +19,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
     const release = lock(path);
-    await rm(spoolDirectory, { recursive: true, force: true });
+    await sweepSpool(spoolDirectory);
     return { path, ledgerFile: join(path, "ledger.sqlite"), spoolDirectory, release };
   } catch (error) {
     if (error instanceof StartError) throw error;
@@ -29,13 +30,21 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   }
 }
 
+/** Removes what a crash has left of uploads, and nothing that was not made here. */
+async function sweepSpool(directory: string): Promise<void> {
+  const names = existsSync(directory) ? await readdir(directory) : [];
+  const ours = names.filter((name) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name));
+  await Promise.all(ours.map((name) => rm(join(directory, name), { force: true })));
+}
+
 /** A SQLite lock, since the system takes it back however the process ends. */
 function lock(path: string): () => void {
   const database = new Database(join(path, "lock.sqlite"));
   try {
     database.run("BEGIN EXCLUSIVE");
-  } catch {
+  } catch (error) {
     database.close();
+    if (!(error instanceof Error && "code" in error && error.code === "SQLITE_BUSY")) throw error;
     throw new StartError(
       `Cannot use the data directory "${path}": another tunegate is using it; stop that one or name another directory with --data-dir`,
     );

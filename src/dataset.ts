@@ -1,6 +1,7 @@
+import { setImmediate as yieldToEventLoop } from "node:timers/promises";
 import { checkExample, type DatasetMethod } from "./dataset/formats.ts";
 import { parseLine, quoteStart, splitLines } from "./dataset/lines.ts";
-import { isObject } from "./dataset/values.ts";
+import { isObject, Report } from "./dataset/values.ts";
 
 export type { DatasetMethod } from "./dataset/formats.ts";
 
@@ -19,6 +20,10 @@ export interface DatasetCheck {
   readonly examples: number;
   /** The first 50 problems in the order of the file. */
   readonly problems: readonly DatasetProblem[];
+  /**
+   * Of all lines; of one example at most 21, the last of which says that there are more than 20 and
+   * that the rest of the example was not checked.
+   */
   readonly problemCount: number;
 }
 
@@ -43,6 +48,8 @@ export class DatasetLineError extends Error {
 }
 
 const maximumProblems = 50;
+/** How long lines are checked before other work of the process goes on. */
+const maximumTurnMilliseconds = 10;
 const code = "invalid_file_format";
 const jsonlRule =
   "Expected file to have JSONL format, where every line is a valid JSON dictionary.";
@@ -65,9 +72,14 @@ export async function checkDataset(
     if (problems.length < maximumProblems) problems.push({ line, code, message });
   };
   for await (const batch of splitLines(content, signal)) {
+    let turnStart = performance.now();
     for (const raw of batch) {
+      if (performance.now() - turnStart > maximumTurnMilliseconds) {
+        await yieldToEventLoop();
+        signal.throwIfAborted();
+        turnStart = performance.now();
+      }
       const parsed = parseLine(raw);
-      if (parsed === undefined) continue;
       examples += 1;
       if ("broken" in parsed) {
         add(raw.line, `${jsonlRule} ${parsed.broken}.`);
@@ -78,10 +90,11 @@ export async function checkDataset(
         );
       } else {
         const number = examples;
-        checkExample(parsed.value, method, (path, sentence) => {
+        const report = new Report((path, sentence) => {
           const place = path === "" ? `${number}` : `${number}, ${path}:`;
           add(raw.line, `Invalid file format. Example ${place} ${sentence}`);
         });
+        checkExample(parsed.value, method, report);
       }
     }
   }
@@ -93,7 +106,6 @@ export async function* readLines(content: Blob): AsyncGenerator<DatasetLine> {
   for await (const batch of splitLines(content)) {
     for (const raw of batch) {
       const parsed = parseLine(raw);
-      if (parsed === undefined) continue;
       if ("broken" in parsed) throw new DatasetLineError(raw.line, parsed.broken);
       yield { line: raw.line, ...parsed };
     }

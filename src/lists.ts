@@ -93,7 +93,7 @@ export async function readPage<Item extends Listed>(
 
   try {
     await Promise.all(streams.map(advance));
-    if (failures.length === sources.length && failures[0] !== undefined) throw failures[0].error;
+    if (failures.length === sources.length && failures.length > 0) throw explainFailures(failures);
     let stream = firstOf(streams, page.order);
     while (stream?.head !== undefined && items.length < page.limit) {
       items.push({ backend: stream.backend, item: stream.head });
@@ -113,6 +113,24 @@ export async function readPage<Item extends Listed>(
       iterator.return?.()?.catch(() => undefined);
     }
   }
+}
+
+/** Every backend has failed: the answer of one that has answered says most. */
+function explainFailures(failures: Page<unknown>["failures"]): unknown {
+  const answered = failures.find(({ error }) => error instanceof ApiError);
+  if (answered !== undefined) return answered.error;
+  const names = failures.map(({ backend }) => `"${backend}"`).join(", ");
+  const late = failures.every(({ error }) => isTimeout(error));
+  return new ApiError(
+    late ? 504 : 502,
+    `Cannot list: ${names} ${late ? "did not answer in time" : "failed"}`,
+    { code: "backend_unavailable", cause: failures[0]?.error },
+  );
+}
+
+/** Whether a backend was given up because its time was over. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
 }
 
 function endLate(ending: AbortController): void {
@@ -170,7 +188,8 @@ function firstOf<Item extends Listed>(
 
 /** A refusal by the backend of the cursor is about the cursor, and so the client's to read. */
 function isCursorFault(error: unknown, backend: string, after: Cursor | undefined): boolean {
-  return after?.backend === backend && error instanceof ApiError && error.status < 500;
+  if (after?.backend !== backend || !(error instanceof ApiError)) return false;
+  return error.status === 400 || error.status === 404;
 }
 
 /** The items from the first one on that `drop` does not want gone. */

@@ -24,11 +24,13 @@ export interface LogOptions {
   readonly sink?: (line: string) => void;
 }
 
+const maxTextLength = 8000;
+
 const secretShapes: readonly RegExp[] = [
   /-----BEGIN [A-Z ]+-----[\s\S]*?(?:-----END [A-Z ]+-----|$)/g,
   /\b(?:sk|rk|pk)-[A-Za-z0-9_-]{8,}/g,
   /\bya29\.[A-Za-z0-9_-]+/g,
-  /\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g,
+  /(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,4096}\.[A-Za-z0-9_-]{1,8192}\.[A-Za-z0-9_-]{0,1024}/g,
   /(?<=\bBearer )[A-Za-z0-9._~+/=-]{6,}/gi,
 ];
 
@@ -42,7 +44,8 @@ export function createLog(options: LogOptions): Log {
     .sort((a, b) => b.length - a.length);
 
   function mask(text: string): string {
-    let masked = text;
+    // Bounded, for the patterns below take time; nobody reads further than that.
+    let masked = text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text;
     for (const secret of secrets) masked = masked.replaceAll(secret, "[secret]");
     for (const shape of secretShapes) masked = masked.replace(shape, "[secret]");
     return masked;
@@ -51,16 +54,23 @@ export function createLog(options: LogOptions): Log {
   function write(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (logLevels.indexOf(level) < least) return;
     const time = new Date().toISOString();
-    sink(
-      mask(
-        options.format === "json"
-          ? JSON.stringify({ time, level, message, ...fields })
-          : formatText(time, level, message, fields),
-      ),
-    );
+    const masked = Object.entries(fields).map(([name, value]) => [name, maskValue(value)]);
+    const shown = Object.fromEntries(masked);
+    const format = options.format === "json" ? formatJson : formatText;
+    sink(format(time, level, mask(message), shown));
+  }
+
+  /** Before it is encoded, where a secret could look otherwise. */
+  function maskValue(value: unknown): unknown {
+    if (typeof value === "string") return mask(value);
+    return typeof value === "object" && value !== null ? mask(JSON.stringify(value)) : value;
   }
 
   return { write, mask };
+}
+
+function formatJson(time: string, level: LogLevel, message: string, fields: LogFields): string {
+  return JSON.stringify({ time, level, message, ...fields });
 }
 
 function formatText(time: string, level: LogLevel, message: string, fields: LogFields): string {
@@ -68,7 +78,13 @@ function formatText(time: string, level: LogLevel, message: string, fields: LogF
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join("");
-  return `${time.slice(11, 19)} ${level.toUpperCase().padEnd(5)} ${message}${shown}`;
+  const line = `${time.slice(11, 19)} ${level.toUpperCase().padEnd(5)} ${message}${shown}`;
+  // A line stays one line, and a terminal is not told what to do.
+  return line.replace(/\p{Cc}/gu, escapeControl);
+}
+
+function escapeControl(character: string): string {
+  return JSON.stringify(character).slice(1, -1);
 }
 
 /** Writes what a command was asked for to standard output, without time or level. */

@@ -37,11 +37,16 @@ async function serve(options: Arguments): Promise<void> {
     format: process.stderr.isTTY ? "text" : "json",
     secrets: config.secrets,
   });
-  process.on("unhandledRejection", (error) =>
-    log.write("error", "A promise was left to fail", { reason: String(error) }),
-  );
+  // One request that goes wrong in an unforeseen way must not take all the others with it.
+  for (const event of ["unhandledRejection", "uncaughtException"] as const) {
+    process.on(event, (error) =>
+      log.write("error", "The gateway failed", { reason: explain(error) }),
+    );
+  }
   const gateway = await startGateway({ ...options, config, providers, preferredProvider, log });
   const stop = async (name: string) => {
+    // The second signal, whichever it is, ends the process at once.
+    process.removeAllListeners("SIGTERM").removeAllListeners("SIGINT");
     log.write("info", `Stopping on ${name}`);
     await gateway.stop();
     process.exit(0);

@@ -115,6 +115,8 @@ export interface Runtime {
   readonly serves: { readonly files: boolean; readonly jobs: boolean };
   /** The words that start this very executable; append a subcommand. */
   readonly command: readonly string[];
+  /** The configured keys and tokens; not to be handed to anything that the backend starts. */
+  readonly secrets: readonly string[];
   /** Writes one line to the gateway's log; secrets are masked. */
   log(
     level: "debug" | "info" | "warn" | "error",

@@ -1,6 +1,7 @@
 import { ApiError, StartError } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { createAccessCheck, isLoopbackHost } from "./http/access.ts";
+import { splitUrl } from "./http/address.ts";
 import { type Exchange, openExchange } from "./http/exchange.ts";
 import { errorResponse, internalError } from "./http/responses.ts";
 import { createRouter } from "./http/router.ts";
@@ -29,9 +30,13 @@ export function createServe(gateway: Gateway): Serve {
     const handler = match.methods.get(request.method);
     if (handler !== undefined) return await handler(gateway, { ...exchange, ids: match.ids });
     if (match.methods.size === 0) {
-      throw new ApiError(404, `Cannot ${request.method} "${address.path}": no such path`, {
-        code: "unknown_url",
-      });
+      throw new ApiError(
+        404,
+        `Cannot ${request.method} "${address.path.slice(0, 500)}": no such path`,
+        {
+          code: "unknown_url",
+        },
+      );
     }
     const allowed = [...match.methods.keys()].join(", ");
     throw new ApiError(405, `Cannot ${request.method} "${address.path}": it takes ${allowed}`, {
@@ -86,16 +91,17 @@ function logRequest(
   response: Response,
   milliseconds: number,
 ): void {
-  const start = request.url.indexOf("/", request.url.indexOf("://") + 3);
-  const mark = request.url.indexOf("?", start);
   gateway.log.write("info", "request", {
     method: request.method,
-    path: request.url.slice(start, mark === -1 ? undefined : mark),
+    path: splitUrl(request.url).path.slice(0, 500),
     status: response.status,
     ms: Math.round(milliseconds * 10) / 10,
     request_id: response.headers.get("x-request-id"),
   });
 }
+
+/** How long a connection may stay open on which nothing moves; Bun takes at most 255. */
+const idleSeconds = 240;
 
 /** Starts to listen. Throws a `StartError` where that is not possible or not safe. */
 export function listen(gateway: Gateway, serve: Serve, { host, port }: ListenOptions) {
@@ -110,11 +116,18 @@ export function listen(gateway: Gateway, serve: Serve, { host, port }: ListenOpt
       port,
       // The limits are ours, with OpenAI's error shape; Bun's own would answer with a bare 413.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      idleTimeout: 120,
-      fetch(request, server) {
-        // An answer may take as long as the backend's own deadline allows.
+      idleTimeout: idleSeconds,
+      // Otherwise Bun writes what breaks off in mid-answer to standard error, secrets and all.
+      development: false,
+      // With that, Bun would share a taken port with whoever has it.
+      reusePort: false,
+      async fetch(request, server) {
+        // An answer may take as long as the backend's own deadline allows. Bun keeps what is set
+        // here for the connection, so it is set back for the time between two requests.
         server.timeout(request, 0);
-        return serve(request);
+        const response = await serve(request);
+        server.timeout(request, idleSeconds);
+        return response;
       },
     });
   } catch (error) {

@@ -485,6 +485,85 @@ describe("checkDataset() reads lines", () => {
     await expect(checkDataset(missing, "supervised", signal)).rejects.toThrow("ENOENT");
   });
 
+  test("a message never cuts a character in two", async () => {
+    const text = `${"x".repeat(18)}🙂🙂`;
+    const contents = [
+      `"${text}"`,
+      `"x${text}"`,
+      `{"messages":[{"role":"${"x".repeat(38)}🙂🙂"}]}`,
+      `{"messages":[{"role":"${"x".repeat(37)}🙂🙂"}]}`,
+      '{"messages":[{"role":"\\ud83d"}]}',
+      "{🙂",
+    ];
+    const { problems } = await check(contents.join("\n"));
+    expect(problems.filter(({ message }) => !message.isWellFormed())).toEqual([]);
+    expect(new Set(problems.map(({ line }) => line)).size).toBe(contents.length);
+    expect(problems[0]?.message).toEndWith(`(starts with: ""${"x".repeat(18)}�").`);
+  });
+
+  test("the check of one example ends after 20 problems, and says so", async () => {
+    const bad = (count: number) => JSON.stringify({ messages: Array(count).fill({}) });
+    const { problems, problemCount } = await check(`${bad(19)}\n${bad(9000)}\n${good}`);
+    // Besides its messages, the first one lacks an answer at the end.
+    expect(problemCount).toBe(20 + 21);
+    expect(problems[19]?.message).toStartWith("Invalid file format. Example 1, messages[18]: ");
+    expect(problems[39]?.message).toStartWith("Invalid file format. Example 2, messages[19].role:");
+    expect(problems[40]).toEqual({
+      line: 2,
+      code: "invalid_file_format",
+      message:
+        "Invalid file format. Example 2 has more than 20 problems; the rest of it was not checked",
+    });
+  });
+
+  test("parts, tools and calls without end are not gone through after 20 problems", async () => {
+    const many = Array(30).fill({});
+    for (const example of [
+      { messages: [{ role: "user", content: many }, answer] },
+      { messages: [user, answer], tools: many },
+      { messages: [user, answer], functions: many },
+      { messages: [user, { role: "assistant", tool_calls: many }] },
+    ]) {
+      const found = await findProblems(example);
+      expect(found.length).toBe(21);
+      expect(found.at(-1)).toContain("has more than 20 problems");
+    }
+  });
+
+  test("more than 10000 messages are one problem", async () => {
+    const valid = { messages: Array(10_000).fill(answer) };
+    expect(await findProblems(valid)).toEqual([]);
+    const invalid = { messages: Array(10_001).fill({}) };
+    const sentence = "messages: must hold at most 10000 messages, not 10001";
+    expect(await findProblems(invalid)).toEqual([`Invalid file format. Example 1, ${sentence}`]);
+    const preferred = { ...preference, input: invalid };
+    expect(await findProblems(preferred, "dpo")).toEqual([
+      `Invalid file format. Example 1, input.${sentence}`,
+    ]);
+  });
+
+  test("a line of more than a million values is refused before it is parsed", async () => {
+    const rule = "Expected file to have JSONL format, where every line is a valid JSON dictionary.";
+    const contents = [
+      `{"messages":[${"{},".repeat(1_000_001)}{}]}`,
+      `{"messages":${"[".repeat(1_100_000)}`,
+      `{"a":"\\\\","b":[0${",0".repeat(1_000_001)}]}`,
+    ];
+    const { examples, problems } = await check(`${contents.join("\n")}\n${good}`);
+    expect(examples).toBe(4);
+    expect(problems.map(({ message }) => message)).toEqual(
+      [1, 2, 3].map(
+        (line) =>
+          `${rule} Line ${line} has more than 1000000 commas and opening brackets outside of strings.`,
+      ),
+    );
+  });
+
+  test("a text of millions of commas and brackets, with quotes in it, is one value", async () => {
+    const content = `\\"${'{[,,\\\\"'.repeat(400_000)}`;
+    expect(await findProblems({ messages: [user, { role: "assistant", content }] })).toEqual([]);
+  });
+
   test("an aborted signal ends the check with its reason", async () => {
     const reason = new Error("stopped by the test");
     const aborted = AbortSignal.abort(reason);
@@ -500,16 +579,34 @@ describe("checkDataset() reads lines", () => {
     await checkDataset(content, "supervised", signal);
     expect(ran).toBe(true);
   });
+
+  test("other work goes on again and again in a large piece without any line", async () => {
+    let turns = 0;
+    let isDone = false;
+    const count = () => {
+      turns += 1;
+      if (!isDone) setImmediate(count);
+    };
+    setImmediate(count);
+    const { examples } = await check("\n".repeat(8 * 1024 * 1024));
+    isDone = true;
+    expect(examples).toBe(0);
+    expect(turns).toBeGreaterThan(8);
+  });
+
+  test("many blank lines of any kind count, and are not examples", async () => {
+    const blank = "\n\r\n \t \n\r\r\n".repeat(100_000);
+    const { examples, problems } = await check(`${blank}${good}\n${blank}{}`);
+    expect(examples).toBe(2);
+    expect(problems.map(({ line }) => line)).toEqual([800_002]);
+  });
 });
 
 describe("LineSplitter", () => {
   const text = '\ufeff{"a":"🙂é"}\r\n\n{"b":"漢字"}\n\n\n{"c":"👩‍👩‍👧"}';
   const expected = [
     [1, '{"a":"🙂é"}\r'],
-    [2, ""],
     [3, '{"b":"漢字"}'],
-    [4, ""],
-    [5, ""],
     [6, '{"c":"👩‍👩‍👧"}'],
   ];
 
@@ -552,9 +649,25 @@ describe("LineSplitter", () => {
       [3, 8],
     ]);
     expect(parseLine({ line: 2, bytes: null })).toEqual({
-      broken: "Line 2 is longer than 256 MiB",
+      broken: "Line 2 is longer than 64 MiB",
     });
   });
+});
+
+test("a line of more than 64 MiB is a problem of its own", async () => {
+  const limit = 64 * 1024 * 1024;
+  const rule = "Expected file to have JSONL format, where every line is a valid JSON dictionary.";
+  const bytes = new Uint8Array(2 * limit + 8).fill(0x78);
+  bytes[limit] = 0x0a;
+  bytes.set([0x0a, 0x7b, 0x7d], 2 * limit + 2);
+  bytes.fill(0x20, 2 * limit + 5);
+  const { examples, problems } = await check(bytes);
+  expect(examples).toBe(3);
+  expect(problems.map(({ message }) => message)).toEqual([
+    `${rule} Line 1 is not valid JSON: Unexpected identifier "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx (starts with: "xxxxxxxxxxxxxxxxxxxx").`,
+    `${rule} Line 2 is longer than 64 MiB.`,
+    'Invalid file format. Example 3 is missing key "messages".',
+  ]);
 });
 
 describe("readLines()", () => {

@@ -10,6 +10,12 @@ export class ActiveJob {
   holdsSlot = false;
   /** When its trainer is to be killed, in milliseconds; it has been asked to end before. */
   killAt: number | undefined;
+  /** Whether a client has asked for its end; a full disk may keep the record from saying so. */
+  cancelled = false;
+  /** Whether its directory is gone: there is nothing left to go on with. */
+  vanished = false;
+  /** What its record will be once the disk takes it; its trainer has ended. */
+  foreseen: JobRecord | undefined;
   /** What was last reported of it, so that a lasting trouble is logged once. */
   trouble = "";
   readonly validation = new AbortController();

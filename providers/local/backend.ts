@@ -5,6 +5,7 @@ import { FileStore } from "./file-store.ts";
 import { createJobOperations, type JobOptions } from "./job-operations.ts";
 import { JobStore } from "./job-store.ts";
 import { Scheduler } from "./scheduler.ts";
+import { createMask } from "./secrets.ts";
 import { TemporaryDirectory } from "./temporary.ts";
 
 /** What an entry of `config.yaml` says, defaults filled in. */
@@ -24,12 +25,12 @@ export function createLocalBackend(
   runtime: Runtime,
   grace = 10_000,
 ): Backend {
-  const { directory, serves, log } = runtime;
+  const { directory, serves, secrets = [], log } = runtime;
   const temporary = new TemporaryDirectory(directory);
-  const files = new FileStore(directory, temporary);
+  const files = new FileStore(directory, temporary, log);
   const jobs = new JobStore(directory, temporary);
   const trainer = options.trainer ?? [...runtime.command, "train"];
-  const context = { jobs, files, trainer, grace, log };
+  const context = { jobs, files, trainer, grace, secrets, mask: createMask(secrets), log };
   const scheduler = new Scheduler(context, options.max_concurrent_jobs);
 
   const report = (action: string) => (error: unknown) =>
@@ -40,7 +41,7 @@ export function createLocalBackend(
 
   return {
     cursors: ["files", "jobs", "events", "checkpoints"],
-    ...createFileOperations(files, jobs),
+    ...createFileOperations(files, jobs, log),
     ...createJobOperations({ options, organization: runtime.name, files, jobs, scheduler, log }),
 
     async *listModels() {

@@ -24,7 +24,8 @@ const offsetDigits = 6;
 
 /** An event that is a sentence for people. */
 export function createMessage(level: NewEvent["level"], message: string): NewEvent {
-  return { level, message, type: "message", data: {} };
+  // What was cut or comes from outside may hold half a character, which many JSON readers refuse.
+  return { level, message: message.toWellFormed(), type: "message", data: {} };
 }
 
 /**

@@ -1,10 +1,10 @@
 import { badRequest, fileNotFound } from "../../src/errors.ts";
-import type { Backend, FileFields, FileUpload } from "../../src/provider.ts";
+import type { Backend, FileFields, FileUpload, Runtime } from "../../src/provider.ts";
 import { explainWriteError } from "./disk.ts";
 import { readContent } from "./file-content.ts";
 import type { FileStore, StoredFile } from "./file-store.ts";
 import { createId, readCreatedAt } from "./ids.ts";
-import { isOver } from "./job-record.ts";
+import { isOver, type JobRecord } from "./job-record.ts";
 import type { JobStore } from "./job-store.ts";
 
 // Purposes and times are those of OpenAI's API reference of `POST /files`.
@@ -13,7 +13,17 @@ const minimumSeconds = 3600;
 const maximumSeconds = 2_592_000;
 
 /** The part of the local backend that deals with files. */
-export function createFileOperations(files: FileStore, jobs: JobStore) {
+export function createFileOperations(files: FileStore, jobs: JobStore, log: Runtime["log"]) {
+  // A damaged record protects no file: its job has links of its own to what it trains on.
+  async function readJob(id: string): Promise<JobRecord | undefined> {
+    try {
+      return await jobs.read(id);
+    } catch (error) {
+      log("error", `Cannot read job "${id}"`, { error: String(error) });
+      return undefined;
+    }
+  }
+
   return {
     async uploadFile(upload, signal) {
       const seconds = checkUpload(upload);
@@ -48,13 +58,21 @@ export function createFileOperations(files: FileStore, jobs: JobStore) {
 
     async readFile(id, range) {
       const { filename } = await requireFile(files, id);
-      return readContent(files.contentPath(id), filename, range);
+      const path = files.contentPath(id);
+      if (!(await Bun.file(path).exists())) {
+        log("error", `Cannot read file "${id}": its content is gone; delete it`);
+        throw fileNotFound(id);
+      }
+      return readContent(path, filename, range);
     },
 
     async deleteFile(id) {
-      await requireFile(files, id);
+      if ((await files.get(id)) === undefined) {
+        if (!(await files.removeDamaged(id))) throw fileNotFound(id);
+        return;
+      }
       for (const jobId of await jobs.listUnfinishedIds()) {
-        const job = await jobs.read(jobId);
+        const job = await readJob(jobId);
         if (job === undefined || isOver(job)) continue;
         if (job.training_file === id || job.validation_file === id) {
           throw badRequest(

@@ -1,6 +1,7 @@
 import { mkdir, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import type { Runtime } from "../../src/provider.ts";
 import { readNames, readText, removeAll, syncDirectory, writeWhole } from "./disk.ts";
 import { isFileId, readCreatedAt } from "./ids.ts";
 import type { TemporaryDirectory } from "./temporary.ts";
@@ -35,9 +36,12 @@ export class FileStore {
   readonly #directory: string;
   readonly #temporary: TemporaryDirectory;
 
-  constructor(directory: string, temporary: TemporaryDirectory) {
+  readonly #log: Runtime["log"];
+
+  constructor(directory: string, temporary: TemporaryDirectory, log: Runtime["log"]) {
     this.#directory = join(directory, "files");
     this.#temporary = temporary;
+    this.#log = log;
   }
 
   /** Resolves once all of the file is on the disk; on failure nothing of it is left. */
@@ -59,12 +63,16 @@ export class FileStore {
     }
   }
 
-  /** A file that is there and has not expired; an expired one is removed. */
+  /**
+   * A file that is there and has not expired; an expired one is removed. One whose `file.json` is
+   * damaged is undefined, and logged.
+   */
   async get(id: string): Promise<StoredFile | undefined> {
     if (!isFileId(id)) return undefined;
     const text = await readText(join(this.#directory, id, "file.json"));
     if (text === undefined) return undefined;
-    const file = v.parse(storedFileSchema, JSON.parse(text));
+    const file = this.#parse(id, text);
+    if (file === undefined) return undefined;
     // A file system that does not tell capital letters from small ones finds a wrong id, too.
     if (file.id !== id) return undefined;
     if (file.expires_at !== null && file.expires_at * 1000 <= Date.now()) {
@@ -90,9 +98,28 @@ export class FileStore {
     return await this.#temporary.discard(join(this.#directory, id), id);
   }
 
+  /** Removes for good what `get` does not know but the disk does; false if nothing was there. */
+  async removeDamaged(id: string): Promise<boolean> {
+    // A file system that does not tell capital letters from small ones finds a wrong id, too.
+    const names = isFileId(id) ? await readNames(this.#directory) : [];
+    return names.includes(id) && (await this.remove(id));
+  }
+
   /** The path of the bytes of a file; `id` must be one that `get` knows. */
   contentPath(id: string): string {
     return join(this.#directory, id, "content");
+  }
+
+  // One damaged record is no reason to hide all the other files.
+  #parse(id: string, text: string): v.InferOutput<typeof storedFileSchema> | undefined {
+    try {
+      return v.parse(storedFileSchema, JSON.parse(text));
+    } catch (error) {
+      this.#log("error", `Cannot read file "${id}": its record is damaged; delete it`, {
+        error: String(error),
+      });
+      return undefined;
+    }
   }
 }
 

@@ -8,8 +8,10 @@ import { createId } from "./ids.ts";
 import type { JobError, JobRecord } from "./job-record.ts";
 import type { JobStore } from "./job-store.ts";
 import { createResults } from "./results.ts";
+import type { Mask } from "./secrets.ts";
+import { judgeEnd } from "./trainer-end.ts";
 import { applyOutput, readOutput } from "./trainer-output.ts";
-import { readTail, startTrainer, type TrainerEnd, type TrainerProcess } from "./trainer-process.ts";
+import { startTrainer, type TrainerEnd, type TrainerProcess } from "./trainer-process.ts";
 import { type ValidationOutcome, validateFiles } from "./validation.ts";
 
 // What happens to one job, step by step. Each step commits its record and events together, and may
@@ -27,6 +29,9 @@ export interface JobContext {
   readonly trainer: readonly string[];
   /** How long a cancelled trainer may take to end before it is killed, in milliseconds. */
   readonly grace: number;
+  readonly secrets: readonly string[];
+  /** Takes the secrets out of what a trainer wrote. */
+  readonly mask: Mask;
   readonly log: Runtime["log"];
 }
 
@@ -34,6 +39,7 @@ export interface JobContext {
 export async function validateJob(job: ActiveJob, context: JobContext): Promise<void> {
   const paths = context.jobs.paths(job.id);
   const { signal } = job.validation;
+  if (job.cancelled) return await job.exclusive(() => recordCancel(job, context));
   let outcome: ValidationOutcome;
   try {
     outcome = await validateFiles(job.record, paths, signal);
@@ -65,6 +71,7 @@ export async function validateJob(job: ActiveJob, context: JobContext): Promise<
  * had no time to note; does nothing for a job that is not queued.
  */
 export async function startJob(job: ActiveJob, context: JobContext): Promise<void> {
+  if (job.cancelled) return await recordCancel(job, context);
   if (job.record.status !== "queued") return;
   job.trainer ??= await spawnTrainer(job, context);
   if (job.trainer === undefined) return;
@@ -81,33 +88,41 @@ export async function followJob(job: ActiveJob, context: JobContext): Promise<bo
   const end = trainer.getEnd();
   if (end === undefined) {
     while (await job.exclusive(() => readFurther(job, context, false)));
-    if (job.killAt !== undefined && Date.now() >= job.killAt) trainer.sendSignal("SIGKILL");
     return false;
   }
-  await job.exclusive(() => conclude(job, context, end));
   // Nothing that the trainer started outlives it.
   trainer.sendSignal("SIGKILL");
+  await job.exclusive(() => conclude(job, context, end));
   job.trainer = undefined;
   return true;
 }
 
-/** Ends a job that is not over. Its trainer is asked to end, and killed if it does not. */
+/**
+ * Ends a job that is not over. Its trainer is asked to end, and killed if it does not. Where the
+ * record cannot be written that happens all the same, and the record follows when it can.
+ */
 export async function cancelJob(job: ActiveJob, context: JobContext): Promise<void> {
   if (job.isOver) throw refuseAction("cancel", job.record);
-  await readFurther(job, context, false);
-  await finish(job, context, { status: "cancelled" }, [
-    createMessage("info", "Fine-tuning job cancelled"),
-  ]);
-  job.validation.abort();
-  endTrainer(job, context);
+  job.cancelled = true;
+  try {
+    await recordCancel(job, context);
+  } finally {
+    job.validation.abort();
+    endTrainer(job, context);
+  }
 }
 
 /** Asks the trainer of a cancelled job to end, with a time after which it is killed. */
 export function endTrainer(job: ActiveJob, context: JobContext): void {
-  job.killAt = Date.now() + context.grace;
+  job.killAt ??= Date.now() + context.grace;
   job.trainer?.sendSignal("SIGTERM");
   // One that is stopped takes note of the signal only when it goes on.
   job.trainer?.sendSignal("SIGCONT");
+}
+
+/** Kills the trainer of a cancelled job, and all that it started, when its time has run out. */
+export function killOverdue(job: ActiveJob): void {
+  if (job.killAt !== undefined && Date.now() >= job.killAt) job.trainer?.sendSignal("SIGKILL");
 }
 
 /** Stops the trainer of a running job where it stands; it keeps its memory and its slot. */
@@ -129,28 +144,49 @@ export async function resumeJob(job: ActiveJob, context: JobContext): Promise<vo
   job.trainer?.sendSignal("SIGCONT");
 }
 
+/** Brings a job to its end if its trainer has ended, whether or not its start was noted. */
+export async function catchUp(job: ActiveJob, context: JobContext): Promise<void> {
+  const end = job.trainer?.getEnd();
+  if (end === undefined) return;
+  await startJob(job, context);
+  await conclude(job, context, end);
+}
+
+/**
+ * What a job will be whose trainer has ended but whose end the disk does not take: read from what
+ * the trainer printed, as it will be read again. Nothing is written.
+ */
+export async function foresee(job: ActiveJob, context: JobContext): Promise<JobRecord> {
+  const end = job.trainer?.getEnd();
+  if (end === undefined) return job.record;
+  const paths = context.jobs.paths(job.id);
+  let { record } = job;
+  for (;;) {
+    const output = await readOutput(paths.output, record.output, true);
+    if (output === undefined) break;
+    record = applyOutput(record, output, context.mask).record;
+  }
+  const finished_at = Math.floor(Date.now() / 1000);
+  if (job.cancelled) return { ...record, status: "cancelled", finished_at };
+  const error = await judgeEnd(record, paths, end, context.mask);
+  return error === undefined
+    ? { ...record, status: "succeeded", finished_at, results_file: null }
+    : { ...record, status: "failed", error, finished_at };
+}
+
 /** Brings a job to its end whose trainer has ended; does nothing if it is over already. */
-export async function conclude(
-  job: ActiveJob,
-  context: JobContext,
-  end: TrainerEnd,
-): Promise<void> {
+async function conclude(job: ActiveJob, context: JobContext, end: TrainerEnd): Promise<void> {
   while (await readFurther(job, context, true));
   if (job.isOver) return;
-  const { result } = job.record;
-  const ended = end.kind === "unknown" || (end.kind === "exit" && end.code === 0);
-  if (!ended || result === null) {
-    const errors = await readTail(context.jobs.paths(job.id).errors);
-    const message = errors === "" ? describeEnd(end) : `${describeEnd(end)}:\n${errors}`;
-    await fail(job, context, { code: "trainer_failed", message, param: null });
-    return;
-  }
+  if (job.cancelled) return await recordCancel(job, context);
+  const error = await judgeEnd(job.record, context.jobs.paths(job.id), end, context.mask);
+  if (error !== undefined) return await fail(job, context, error);
   await storeResults(job, context);
   await finish(job, context, { status: "succeeded" }, [
     createMessage("info", "New fine-tuned model created"),
     createMessage("info", "The job has successfully completed"),
   ]);
-  context.log("info", `Job "${job.id}" has succeeded`, { model: result.model });
+  context.log("info", `Job "${job.id}" has succeeded`, { model: job.record.result?.model });
 }
 
 /** The 400 for what cannot be done to a job as it stands. */
@@ -161,6 +197,14 @@ export function refuseAction(action: JobAction, { id, status }: JobRecord): ApiE
     resume: "only a paused job can be resumed",
   }[action];
   return badRequest(`Cannot ${action} job "${id}": its status is "${status}"; ${rule}`, null);
+}
+
+async function recordCancel(job: ActiveJob, context: JobContext): Promise<void> {
+  if (job.isOver) return;
+  await readFurther(job, context, false);
+  await finish(job, context, { status: "cancelled" }, [
+    createMessage("info", "Fine-tuning job cancelled"),
+  ]);
 }
 
 async function spawnTrainer(
@@ -183,7 +227,7 @@ async function spawnTrainer(
     metadata: record.metadata,
   });
   try {
-    return startTrainer(context.trainer, paths, () => job.wake());
+    return startTrainer(context.trainer, paths, context.secrets, () => job.wake());
   } catch (error) {
     const message = `Cannot start the trainer: ${error instanceof Error ? error.message : error}`;
     await fail(job, context, { code: "trainer_failed", message, param: null });
@@ -198,7 +242,7 @@ async function readFurther(job: ActiveJob, context: JobContext, ended: boolean):
   const paths = context.jobs.paths(job.id);
   const output = await readOutput(paths.output, job.record.output, ended);
   if (output === undefined) return false;
-  const { record, events } = applyOutput(job.record, output);
+  const { record, events } = applyOutput(job.record, output, context.mask);
   job.record = await context.jobs.commit(record, events);
   return true;
 }
@@ -221,26 +265,14 @@ async function storeResults(job: ActiveJob, context: JobContext): Promise<void> 
   );
 }
 
-function describeEnd(end: TrainerEnd): string {
-  switch (end.kind) {
-    case "unknown":
-      return end.reason;
-    case "signal":
-      return `The trainer was ended by signal ${end.signal}`;
-    case "exit":
-      return end.code === 0
-        ? "The trainer ended without a result"
-        : `The trainer ended with exit code ${end.code}`;
-  }
-}
-
 async function fail(
   job: ActiveJob,
   context: JobContext,
   error: JobError,
   message = `The job failed. ${error.message}`,
 ): Promise<void> {
-  await finish(job, context, { status: "failed", error }, [createMessage("error", message)]);
+  const shown = { ...error, message: error.message.toWellFormed() };
+  await finish(job, context, { status: "failed", error: shown }, [createMessage("error", message)]);
   context.log("warn", `Job "${job.id}" has failed`, { code: error.code, reason: error.message });
 }
 
@@ -250,7 +282,7 @@ async function finish(
   fields: Partial<JobRecord>,
   events: readonly NewEvent[],
 ): Promise<void> {
-  const finished_at = Math.floor(Date.now() / 1000);
+  const finished_at = job.foreseen?.finished_at ?? Math.floor(Date.now() / 1000);
   await commit(job, context, { ...fields, finished_at }, events);
 }
 

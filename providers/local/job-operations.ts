@@ -37,7 +37,8 @@ export function createJobOperations(parts: JobParts) {
 
   async function requireJob(id: string): Promise<JobRecord> {
     await scheduler.settle();
-    const record = await jobs.read(id);
+    const stored = await jobs.read(id);
+    const record = stored === undefined ? undefined : await scheduler.inspect(stored);
     if (record === undefined) throw jobNotFound(id);
     return record;
   }
@@ -45,9 +46,10 @@ export function createJobOperations(parts: JobParts) {
   // One damaged record is no reason to hide all the others.
   async function readListed(id: string): Promise<JobRecord | undefined> {
     try {
-      return await jobs.read(id);
+      const record = await jobs.read(id);
+      return record === undefined ? undefined : await scheduler.inspect(record);
     } catch (error) {
-      log("error", `Cannot list job "${id}": its record is damaged`, { error: String(error) });
+      log("error", `Cannot list job "${id}"`, { error: String(error) });
       return undefined;
     }
   }

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { copyFile, link, mkdir, open, rename, rm } from "node:fs/promises";
+import { access, copyFile, link, mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { hasCode, readNames, readText, removeAll, syncDirectory, writeWhole } from "./disk.ts";
 import { appendEvents, type NewEvent } from "./event-log.ts";
@@ -90,6 +90,16 @@ export class JobStore {
     return record.id === id ? record : undefined;
   }
 
+  /** Whether a job has a directory; one that cannot be looked at counts as there. */
+  async exists(id: string): Promise<boolean> {
+    try {
+      await access(this.paths(id).directory);
+      return true;
+    } catch (error) {
+      return !hasCode(error, "ENOENT");
+    }
+  }
+
   /** The ids of all jobs, newest first. */
   async listIds(): Promise<string[]> {
     return (await readNames(this.#jobs)).filter(isJobId).sort().reverse();
@@ -100,10 +110,13 @@ export class JobStore {
     return (await readNames(this.#unfinished)).filter(isJobId).sort();
   }
 
-  /** Makes all ready for a trainer's start: what an earlier attempt printed is gone. */
+  /**
+   * Makes all ready for a trainer's start: what an earlier attempt printed is gone. Throws ENOENT
+   * where the job's directory is gone.
+   */
   async prepare(description: JobDescription): Promise<void> {
     const paths = this.paths(description.job_id);
-    await mkdir(paths.results, { recursive: true, mode: 0o700 });
+    await makeDirectory(paths.results);
     await writeWhole(paths.description, JSON.stringify(description, null, 2));
     for (const path of [paths.output, paths.errors]) await (await open(path, "w", 0o600)).close();
   }
@@ -143,6 +156,15 @@ async function writeRecord(
   }
   await writeWhole(paths.record, JSON.stringify(next));
   return next;
+}
+
+// Not its parents: a job that was removed does not come back.
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+  }
 }
 
 async function linkFile(from: string, to: string): Promise<void> {

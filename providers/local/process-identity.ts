@@ -10,13 +10,30 @@ export interface ProcessIdentity {
 
 /** The process that runs under `pid` now; undefined where none does, or one that has ended. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
-  const started = process.platform === "linux" ? readLinuxStart(pid) : readOtherStart(pid);
-  return started === undefined ? undefined : { pid, started };
+  const found = readProcess(pid);
+  return found === undefined || found.ended ? undefined : { pid, started: found.started };
+}
+
+/** The process under `pid`, also one that has ended but was not waited for. */
+export function identifyChild(pid: number): ProcessIdentity | undefined {
+  const found = readProcess(pid);
+  return found === undefined ? undefined : { pid, started: found.started };
 }
 
 /** Whether that very process still runs; one that has ended but was not waited for does not. */
 export function isRunning(identity: ProcessIdentity): boolean {
   return identifyProcess(identity.pid)?.started === identity.started;
+}
+
+/**
+ * Whether a process group of that number can only be the one that the process leads or led. No
+ * system gives a number to a new process while a group bears it, so it is: unless another process
+ * has the number, or the system was started anew.
+ */
+export function ownsGroup(identity: ProcessIdentity): boolean {
+  const found = readProcess(identity.pid);
+  if (found !== undefined) return found.started === identity.started;
+  return process.platform !== "linux" || identity.started.startsWith(`${readBoot()}t`);
 }
 
 /** The processes of this user whose environment holds the variable, by its value. Linux only. */
@@ -36,12 +53,20 @@ export function findProcesses(variable: string): ReadonlyMap<string, ProcessIden
   return found;
 }
 
-function readLinuxStart(pid: number): string | undefined {
+function readProcess(pid: number) {
+  return process.platform === "linux" ? readLinuxProcess(pid) : readOtherProcess(pid);
+}
+
+function readLinuxProcess(pid: number) {
   const stat = readLinuxStat(pid);
-  if (stat === undefined || stat.state === "Z" || stat.state === "X") return undefined;
+  if (stat === undefined) return undefined;
   // Ticks count from the boot: the boot's own id tells equal ticks of two boots apart.
-  const boot = readSystemFile("/proc/sys/kernel/random/boot_id")?.slice(0, 8) ?? "";
-  return `${boot}t${stat.started}`;
+  const started = `${readBoot()}t${stat.started}`;
+  return { started, ended: stat.state === "Z" || stat.state === "X" };
+}
+
+function readBoot(): string {
+  return readSystemFile("/proc/sys/kernel/random/boot_id")?.slice(0, 8) ?? "";
 }
 
 function readLinuxStat(pid: number) {
@@ -61,11 +86,12 @@ function readSystemFile(path: string): string | undefined {
   }
 }
 
-function readOtherStart(pid: number): string | undefined {
+function readOtherProcess(pid: number) {
   const { stdout } = Bun.spawnSync(["ps", "-o", "stat=,lstart=", "-p", String(pid)], {
     env: { PATH: process.env.PATH ?? "", LC_ALL: "C" },
   });
   const [state, ...start] = stdout.toString().trim().split(/\s+/);
-  if (state === undefined || state === "" || state.startsWith("Z")) return undefined;
-  return start.join("").replaceAll(/[^0-9A-Za-z]/g, "");
+  if (state === undefined || state === "") return undefined;
+  const started = start.join("").replaceAll(/[^0-9A-Za-z]/g, "");
+  return { started, ended: state.startsWith("Z") };
 }

@@ -27,6 +27,21 @@ export interface JobDescription {
 
 const figureSchema = v.pipe(v.number("a number"), v.finite("a number"));
 
+// Python's None, where there is no figure, is as good as none.
+const optionalFigureSchema = v.pipe(
+  v.optional(v.nullable(figureSchema)),
+  v.transform((figure) => figure ?? undefined),
+);
+
+const figuresSchema = v.pipe(
+  v.record(v.string(), v.nullable(figureSchema), "an object of numbers"),
+  v.transform((figures) =>
+    Object.fromEntries(
+      Object.entries(figures).filter((entry): entry is [string, number] => entry[1] !== null),
+    ),
+  ),
+);
+
 const countSchema = v.pipe(
   v.number("an integer"),
   v.safeInteger("an integer"),
@@ -42,10 +57,10 @@ const lineSchema = v.variant("type", [
     total_steps: countSchema,
     train_loss: figureSchema,
     train_mean_token_accuracy: figureSchema,
-    valid_loss: v.optional(figureSchema),
-    valid_mean_token_accuracy: v.optional(figureSchema),
-    full_valid_loss: v.optional(figureSchema),
-    full_valid_mean_token_accuracy: v.optional(figureSchema),
+    valid_loss: optionalFigureSchema,
+    valid_mean_token_accuracy: optionalFigureSchema,
+    full_valid_loss: optionalFigureSchema,
+    full_valid_mean_token_accuracy: optionalFigureSchema,
   }),
   v.looseObject({
     type: v.literal("message"),
@@ -56,7 +71,7 @@ const lineSchema = v.variant("type", [
     type: v.literal("checkpoint"),
     step: countSchema,
     path: textSchema,
-    metrics: v.record(v.string(), figureSchema, "an object of numbers"),
+    metrics: figuresSchema,
   }),
   v.looseObject({
     type: v.literal("result"),

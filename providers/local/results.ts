@@ -21,6 +21,12 @@ function formatRow(text: string): string {
   const parsed = parseTrainerLine(text);
   if (parsed === undefined || "problem" in parsed || parsed.line.type !== "metrics") return "";
   const { step, train_loss, train_mean_token_accuracy, ...rest } = parsed.line;
-  const row = [step, train_loss, train_mean_token_accuracy];
-  return `${[...row, rest.valid_loss ?? "", rest.valid_mean_token_accuracy ?? ""].join(",")}\n`;
+  const { valid_loss, valid_mean_token_accuracy } = rest;
+  const figures = [train_loss, train_mean_token_accuracy, valid_loss, valid_mean_token_accuracy];
+  return `${[step, ...figures.map(formatFigure)].join(",")}\n`;
+}
+
+// With five decimals at most, as in OpenAI's result files.
+function formatFigure(figure: number | undefined): string {
+  return figure === undefined ? "" : String(Number(figure.toFixed(5)));
 }

@@ -3,18 +3,20 @@ import { ActiveJob } from "./active-job.ts";
 import { explainWriteError } from "./disk.ts";
 import {
   cancelJob,
-  conclude,
+  catchUp,
   endTrainer,
   followJob,
+  foresee,
   type JobAction,
   type JobContext,
+  killOverdue,
   pauseJob,
   refuseAction,
   resumeJob,
   startJob,
   validateJob,
 } from "./job-life.ts";
-import type { JobRecord } from "./job-record.ts";
+import { isOver, type JobRecord } from "./job-record.ts";
 import { findProcesses, type ProcessIdentity } from "./process-identity.ts";
 import { descriptionVariable } from "./protocol.ts";
 import { adoptTrainer } from "./trainer-process.ts";
@@ -70,17 +72,43 @@ export class Scheduler {
     }
     try {
       return await job.exclusive(async () => {
-        const end = job.trainer?.getEnd();
-        if (end !== undefined) await conclude(job, this.#context, end);
+        await catchUp(job, this.#context);
         await { cancel: cancelJob, pause: pauseJob, resume: resumeJob }[action](job, this.#context);
         return job.record;
       });
     } catch (error) {
+      if (await this.#dropVanished(job)) throw jobNotFound(id);
       throw explainWriteError(`${action} job`, error);
     } finally {
       job.wake();
       await this.#retire(job);
+      // Nothing goes on with a job that waits: its end would never be written.
+      if (job.cancelled && !job.isOver && !job.holdsSlot && !this.#closed) {
+        job.holdsSlot = true;
+        this.#track(this.#run(job));
+      }
     }
+  }
+
+  /**
+   * A job as it is, given what the disk says: not `running` where its trainer has ended, also where
+   * the disk does not take its end. Undefined where its directory is gone.
+   */
+  async inspect(record: JobRecord): Promise<JobRecord | undefined> {
+    const job = this.#active.get(record.id);
+    if (job === undefined || isOver(record) || job.trainer?.getEnd() === undefined) return record;
+    return await job.exclusive(async () => {
+      if (job.foreseen !== undefined && !job.isOver) return job.foreseen;
+      try {
+        await catchUp(job, this.#context);
+        return job.record;
+      } catch {
+        // Whoever follows the job meets the same error, and reports it.
+        if (!(await this.#context.jobs.exists(job.id))) return undefined;
+        job.foreseen = await foresee(job, this.#context);
+        return job.foreseen;
+      }
+    });
   }
 
   /** Lets go of all jobs; trainers go on by themselves, save those of cancelled jobs. */
@@ -89,7 +117,7 @@ export class Scheduler {
     await this.settle();
     for (const job of this.#active.values()) {
       job.validation.abort();
-      if (job.isOver) job.trainer?.sendSignal("SIGKILL");
+      if (job.isOver || job.cancelled) job.trainer?.sendSignal("SIGKILL");
       job.wake();
     }
     await this.#validations;
@@ -116,20 +144,23 @@ export class Scheduler {
 
   async #takeUp(id: string, processes: ReadonlyMap<string, ProcessIdentity>): Promise<void> {
     const { jobs, log } = this.#context;
+    const found = processes.get(jobs.paths(id).description);
     let record: JobRecord | undefined;
     try {
       record = await jobs.read(id);
     } catch (error) {
       log("error", `Cannot take up job "${id}": its record is damaged`, { error: String(error) });
+      this.#endStray(id, found);
       return;
     }
     if (record === undefined) {
+      this.#endStray(id, found);
       await jobs.retire(id);
       return;
     }
     const job = new ActiveJob(record);
     this.#active.set(id, job);
-    const identity = record.process ?? processes.get(jobs.paths(id).description);
+    const identity = record.process ?? found;
     if (identity !== undefined) {
       job.trainer = adoptTrainer(identity);
       job.holdsSlot = true;
@@ -141,11 +172,17 @@ export class Scheduler {
     await this.#retire(job);
   }
 
+  #endStray(id: string, identity: ProcessIdentity | undefined): void {
+    if (identity === undefined) return;
+    this.#context.log("error", `The trainer of job "${id}", of which no record is left, is killed`);
+    adoptTrainer(identity).sendSignal("SIGKILL");
+  }
+
   #queueValidation(job: ActiveJob): void {
     this.#validations = this.#validations.then(async () => {
-      while (!this.#closed && job.record.status === "validating_files") {
+      while (!this.#closed && !job.vanished && job.record.status === "validating_files") {
         const done = await this.#attempt(job, () => validateJob(job, this.#context));
-        if (!done) await job.rest(troubleMilliseconds);
+        if (!done && !job.vanished) await job.rest(troubleMilliseconds);
       }
       await this.#retire(job);
       this.#fillSlots();
@@ -180,11 +217,12 @@ export class Scheduler {
   // True once there is no trainer, or no more.
   async #advance(job: ActiveJob): Promise<boolean> {
     let ended = false;
+    killOverdue(job);
     await this.#attempt(job, async () => {
       await job.exclusive(() => startJob(job, this.#context));
       ended = await followJob(job, this.#context);
     });
-    return ended;
+    return ended || job.vanished;
   }
 
   // A disk that is full, for one, is no end of a job: what failed is tried again.
@@ -194,6 +232,7 @@ export class Scheduler {
       job.trouble = "";
       return true;
     } catch (error) {
+      if (await this.#dropVanished(job)) return false;
       const trouble = String(error);
       if (trouble !== job.trouble) {
         this.#context.log("error", `Cannot go on with job "${job.id}"`, { error: trouble });
@@ -201,6 +240,19 @@ export class Scheduler {
       job.trouble = trouble;
       return false;
     }
+  }
+
+  // True where what failed could not but fail: a job without its directory is no more.
+  async #dropVanished(job: ActiveJob): Promise<boolean> {
+    if (await this.#context.jobs.exists(job.id)) return false;
+    job.vanished = true;
+    job.trainer?.sendSignal("SIGKILL");
+    job.trainer = undefined;
+    if (!this.#active.delete(job.id)) return true;
+    this.#context.log("error", `Cannot go on with job "${job.id}": its directory is gone`);
+    await this.#attempt(job, () => this.#context.jobs.retire(job.id));
+    this.#fillSlots();
+    return true;
   }
 
   async #retire(job: ActiveJob): Promise<void> {

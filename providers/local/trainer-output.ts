@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { createMessage, type NewEvent } from "./event-log.ts";
 import type { JobRecord } from "./job-record.ts";
 import { type MetricsLine, parseTrainerLine, type TrainerLine } from "./protocol.ts";
+import type { Mask } from "./secrets.ts";
 
 const chunkBytes = 1024 * 1024;
 /** Beyond this the steps are in the results only: about 60,000 events. */
@@ -54,6 +55,7 @@ export async function readOutput(
 export function applyOutput(
   record: JobRecord,
   output: OutputLines,
+  mask: Mask,
 ): { readonly record: JobRecord; readonly events: readonly NewEvent[] } {
   // All lines that were read together are of one time: only from the next ones on is there a pace.
   const time = Date.now();
@@ -69,7 +71,7 @@ export function applyOutput(
       events.push(explainProblem(offset, parsed.problem));
     } else {
       next = applyLine(next, parsed.line, offset, time);
-      events.push(...describeLine(parsed.line));
+      events.push(...describeLine(parsed.line, mask));
     }
   }
   return limitEvents(next, events);
@@ -121,14 +123,14 @@ function applyLine(record: JobRecord, line: TrainerLine, offset: number, time: n
   }
 }
 
-function describeLine(line: TrainerLine): NewEvent[] {
+function describeLine(line: TrainerLine, mask: Mask): NewEvent[] {
   switch (line.type) {
     case "metrics": {
       const { type, ...data } = line;
       return [{ level: "info", message: describeStep(line), type, data }];
     }
     case "message":
-      return [createMessage(line.level, line.message)];
+      return [createMessage(line.level, mask(line.message))];
     case "checkpoint":
       return [createMessage("info", `Checkpoint created at step ${line.step}`)];
     case "result":

@@ -1,9 +1,9 @@
 import { closeSync, openSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { hasCode } from "./disk.ts";
 import type { JobPaths } from "./job-store.ts";
-import { identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { identifyChild, isRunning, ownsGroup, type ProcessIdentity } from "./process-identity.ts";
 import { descriptionVariable } from "./protocol.ts";
+import { withholdSecrets } from "./secrets.ts";
 
 /** How a trainer ended; `unknown` is all that can be known of one that another process started. */
 export type TrainerEnd =
@@ -20,12 +20,6 @@ export interface TrainerProcess {
   sendSignal(signal: NodeJS.Signals): void;
 }
 
-// The gateway's own keys are none of a trainer's business.
-const withheldVariables = ["TUNEGATE_MASTER_KEY", "LITELLM_MASTER_KEY"];
-const tailBytes = 8 * 1024;
-const tailLines = 20;
-const tailCharacters = 2000;
-
 /**
  * Starts a trainer that outlives this process: it leads its own process group and prints into files.
  * Throws what the system says of a command that cannot be started.
@@ -33,10 +27,11 @@ const tailCharacters = 2000;
 export function startTrainer(
   command: readonly string[],
   paths: JobPaths,
+  secrets: readonly string[],
   onEnd: () => void,
 ): TrainerProcess {
-  const environment: NodeJS.ProcessEnv = { ...process.env };
-  for (const name of withheldVariables) delete environment[name];
+  // The gateway's own keys are none of a trainer's business.
+  const environment = withholdSecrets(process.env, secrets);
   environment[descriptionVariable] = paths.description;
   const output = openSync(paths.output, "a");
   const errors = openSync(paths.errors, "a");
@@ -52,7 +47,7 @@ export function startTrainer(
     });
     child.unref();
     // One that has ended already is still listed until this process has taken note of it.
-    const identity = identifyProcess(child.pid) ?? { pid: child.pid, started: "unknown" };
+    const identity = identifyChild(child.pid) ?? { pid: child.pid, started: "unknown" };
     return {
       identity,
       getEnd() {
@@ -60,7 +55,7 @@ export function startTrainer(
         if (signalCode !== null) return { kind: "signal", signal: String(signalCode) };
         return exitCode === null ? undefined : { kind: "exit", code: exitCode };
       },
-      sendSignal: (signal) => signalGroup(child.pid, signal),
+      sendSignal: (signal) => signalGroup(identity, signal),
     };
   } finally {
     closeSync(output);
@@ -76,29 +71,15 @@ export function adoptTrainer(identity: ProcessIdentity): TrainerProcess {
   return {
     identity,
     getEnd: () => (isRunning(identity) ? undefined : { kind: "unknown", reason }),
-    sendSignal(signal) {
-      if (isRunning(identity)) signalGroup(identity.pid, signal);
-    },
+    sendSignal: (signal) => signalGroup(identity, signal),
   };
 }
 
-/** The last lines of a file of errors: at most 20 lines and 2,000 characters. */
-export async function readTail(path: string): Promise<string> {
-  const handle = await open(path, "r");
+// Those whom a trainer has started may still be there when it has ended.
+function signalGroup(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+  if (!ownsGroup(identity)) return;
   try {
-    const { size } = await handle.stat();
-    const length = Math.min(size, tailBytes);
-    const { buffer } = await handle.read(Buffer.alloc(length), 0, length, size - length);
-    const lines = buffer.toString("utf8").trimEnd().split("\n").slice(-tailLines);
-    return lines.join("\n").trim().slice(-tailCharacters).toWellFormed();
-  } finally {
-    await handle.close();
-  }
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
+    process.kill(-identity.pid, signal);
   } catch (error) {
     // No one is left in the group; on macOS those who have ended are answered for by EPERM.
     if (!hasCode(error, "ESRCH", "EPERM")) throw error;

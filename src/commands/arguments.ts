@@ -59,6 +59,9 @@ export function readArguments(words: readonly string[]): Arguments {
       `Cannot listen on port "${values.port}": it must be a number from 0 to 65535`,
     );
   }
+  if (values["data-dir"] === "") {
+    throw new StartError('Cannot keep data in "": name a directory with --data-dir');
+  }
   const level = logLevels.find((one) => one === values["log-level"]);
   if (level === undefined) {
     throw new StartError(

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { type Backends, closeBackends, createBackends } from "../backends.ts";
 import type { Config } from "../config/config.ts";
 import { openDataDirectory } from "../data-directory.ts";
+import { ApiError } from "../errors.ts";
 import { ownCommand, version } from "../executable.ts";
 import type { Gateway } from "../gateway.ts";
 import { openLedger } from "../ledger/ledger.ts";
@@ -67,9 +68,12 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     };
     const server = listen(gateway, createServe(gateway), options);
     async function stop(): Promise<void> {
-      const deadline = Bun.sleep(general.shutdown_timeout_seconds * 1000);
-      await Promise.race([server.stop(), deadline]);
-      stopping.abort();
+      const drained = server.stop();
+      await Promise.race([drained, Bun.sleep(general.shutdown_timeout_seconds * 1000)]);
+      // What still runs gets a moment to answer: a broken connection would make SDKs repeat a
+      // create that has been sent.
+      stopping.abort(stopReason());
+      await Promise.race([drained, Bun.sleep(1000)]);
       await server.stop(true);
       for (const step of undo) await step();
     }
@@ -78,6 +82,13 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     for (const step of undo) await step();
     throw error;
   }
+}
+
+function stopReason(): ApiError {
+  return new ApiError(503, "Cannot wait for the backend: the gateway is stopping", {
+    code: "gateway_stopping",
+    retry: false,
+  });
 }
 
 /** Removes expired uploads in the background; a failure is logged and tried again later. */

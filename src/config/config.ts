@@ -33,7 +33,10 @@ export interface Config {
   readonly unused: readonly string[];
   /** Whether neither list of backends is there, so that the default provider serves alone. */
   readonly usesDefaultBackend: boolean;
-  /** Every key, token and password among the settings, for the log to mask. */
+  /**
+   * Every key, token and password of at least 8 characters among the settings, for the log to mask:
+   * a shorter one, such as `test`, may be a word that stands in any line.
+   */
   readonly secrets: readonly string[];
 }
 
@@ -71,6 +74,7 @@ const unusedBlocks: readonly string[] = [
 ];
 
 const maxFileBytes = 1024 * 1024;
+const shortestSecret = 8;
 
 /** Reads the settings of `file`, or the built-in ones; a StartError holds all that is wrong. */
 export async function loadConfig(
@@ -138,7 +142,8 @@ function createDefaultBackend({ providers, defaultProvider }: Registry): Backend
 
 function listSecrets(general: GeneralSettings, found: Iterable<string>): readonly string[] {
   const { master_key } = general;
-  return [...new Set(master_key === undefined ? found : [...found, master_key])];
+  const all = new Set(master_key === undefined ? found : [...found, master_key]);
+  return [...all].filter((secret) => secret.length >= shortestSecret);
 }
 
 function refuseUnknownBlocks(blocks: readonly Block[], settings: Settings): void {

@@ -13,9 +13,16 @@ export interface Resolved {
 
 const prefix = "os.environ/";
 
-/** Replaces a whole string `os.environ/NAME` by the variable; an empty one counts as missing. */
+/**
+ * Replaces a whole string `os.environ/NAME` by the variable; an empty one counts as missing. Inside
+ * a longer string it is a mistake: sent out as it is, it would be no key to anything.
+ */
 export function resolveVariable(value: string, environment: Environment): Resolved {
-  if (!value.startsWith(prefix)) return { value, fromEnvironment: false };
+  if (!value.includes(prefix)) return { value, fromEnvironment: false };
+  if (!value.startsWith(prefix)) {
+    const mistake = `holds ${prefix} inside a longer text, which is not replaced; make the whole text ${prefix} and the name of a variable`;
+    return { value, fromEnvironment: false, mistake };
+  }
   const name = value.slice(prefix.length);
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name)) {
     const mistake = `must be ${prefix} and the name of a variable, such as ${prefix}API_KEY`;

@@ -1,12 +1,23 @@
-/** The candidate that `name` was likely meant to be, if one is near enough for a slip. */
+/** A shorter start of a name could mean anything. */
+const shortestStart = 4;
+
+/**
+ * The candidate that `name` was likely meant to be: one near enough for a slip, or the only one
+ * that starts with it.
+ */
 export function findNearName(name: string, candidates: readonly string[]): string | undefined {
   if (name.length > 64) return undefined;
   const written = normalizeName(name);
   const allowed = Math.max(1, Math.floor(written.length / 3));
-  return candidates
+  const nearest = candidates
     .map((candidate) => ({ candidate, edits: countEdits(written, normalizeName(candidate)) }))
     .filter(({ edits }) => edits <= allowed)
     .sort((a, b) => a.edits - b.edits)[0]?.candidate;
+  if (nearest !== undefined || written.length < shortestStart) return nearest;
+  const [longer, ...others] = candidates.filter((candidate) =>
+    normalizeName(candidate).startsWith(written),
+  );
+  return others.length === 0 ? longer : undefined;
 }
 
 /** Says what a name may be: the one it was likely meant to be, else all of them. */

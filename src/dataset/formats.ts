@@ -36,12 +36,12 @@ function checkAnswers(messages: readonly unknown[], report: Report): void {
   const last = messages.length - 1;
   const role = readRole(messages[last]);
   if (role !== "assistant") {
-    report(
+    report.add(
       `messages[${last}]`,
       `the last message must be from the assistant, not ${describeValue(role)}`,
     );
   } else if (!messages.some(isTrained)) {
-    report("messages", "at least one message from the assistant must have weight 1");
+    report.add("messages", "at least one message from the assistant must have weight 1");
   }
 }
 
@@ -49,7 +49,7 @@ function checkPrompt(messages: readonly unknown[], report: Report): void {
   const last = messages.length - 1;
   const role = readRole(messages[last]);
   if (role === "user" || role === "developer") return;
-  report(
+  report.add(
     `messages[${last}]`,
     `the last message must be from the user or developer, not ${describeValue(role)}`,
   );
@@ -62,7 +62,7 @@ function checkPreference(example: Example, report: Report): void {
     return;
   }
   if (!isObject(input)) {
-    report(
+    report.add(
       "input",
       input === undefined
         ? "is missing"
@@ -82,17 +82,17 @@ function checkOutput(example: Example, side: string, report: Report): void {
     // OpenAI's API reference of 2025 has these keys; its guide, samples and service do not.
     const alias = `${side}_completion`;
     const hint = example[alias] === undefined ? "" : `; rename "${alias}" to "${key}"`;
-    report("", `is missing key "${key}"${hint}.`);
+    report.add("", `is missing key "${key}"${hint}.`);
     return;
   }
   if (!Array.isArray(output) || output.length !== 1) {
-    report(key, "must be an array of exactly one message from the assistant");
+    report.add(key, "must be an array of exactly one message from the assistant");
     return;
   }
   const role = readRole(output[0]);
   checkMessage(output[0], `${key}[0]`, new Set(), report);
   if (typeof role === "string" && role !== "assistant") {
-    report(`${key}[0]`, `must be from the assistant, not ${describeValue(role)}`);
+    report.add(`${key}[0]`, `must be from the assistant, not ${describeValue(role)}`);
   }
 }
 
@@ -100,15 +100,15 @@ function reportOtherFormat(example: Example, method: DatasetMethod, report: Repo
   const wanted = formatNames[method];
   const missing = method === "dpo" ? "input" : "messages";
   if (example.prompt !== undefined && example.completion !== undefined) {
-    report(
+    report.add(
       "",
       `is in the prompt-completion format, but ${wanted}-formatted data is required. See ${guide} for details.`,
     );
   } else if (method !== "dpo" && example.input !== undefined) {
-    report("", `is in the preference format of the method "dpo", not in the ${wanted} format`);
+    report.add("", `is in the preference format of the method "dpo", not in the ${wanted} format`);
   } else if (method === "dpo" && example.messages !== undefined) {
-    report("", `is in the chat format, not in the ${wanted} format of the method "dpo"`);
+    report.add("", `is in the chat format, not in the ${wanted} format of the method "dpo"`);
   } else {
-    report("", `is missing key "${missing}".`);
+    report.add("", `is missing key "${missing}".`);
   }
 }

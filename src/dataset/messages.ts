@@ -1,7 +1,17 @@
 import { checkFunctionCall, checkToolCalls } from "./tools.ts";
-import { checkString, describeValue, isObject, isPresent, type Report } from "./values.ts";
+import {
+  checkItems,
+  checkString,
+  describeValue,
+  isObject,
+  isPresent,
+  type Report,
+} from "./values.ts";
 
 type Message = Readonly<Record<string, unknown>>;
+
+/** Far above any conversation that a model could read, and soon checked. */
+const maximumMessages = 10_000;
 
 /** The types of content parts that OpenAI's API reference allows for each role. */
 const partTypes: ReadonlyMap<unknown, readonly string[]> = new Map([
@@ -13,24 +23,28 @@ const partTypes: ReadonlyMap<unknown, readonly string[]> = new Map([
   ["function", []],
 ]);
 
-/** Checks a conversation in OpenAI's chat format; false where it is no list of messages. */
+/** Checks a conversation in OpenAI's chat format; false where it is no list of 1 to 10,000. */
 export function checkMessages(
   messages: unknown,
   path: string,
   report: Report,
 ): messages is readonly unknown[] {
   if (!Array.isArray(messages)) {
-    report(path, `must be an array of messages, not ${describeValue(messages)}`);
+    report.add(path, `must be an array of messages, not ${describeValue(messages)}`);
     return false;
   }
   if (messages.length === 0) {
-    report(path, "must hold at least one message");
+    report.add(path, "must hold at least one message");
+    return false;
+  }
+  if (messages.length > maximumMessages) {
+    report.add(path, `must hold at most ${maximumMessages} messages, not ${messages.length}`);
     return false;
   }
   const callIds = new Set<string>();
-  for (let index = 0; index < messages.length; index += 1) {
-    checkMessage(messages[index], `${path}[${index}]`, callIds, report);
-  }
+  checkItems(messages, path, report, (message, place) => {
+    checkMessage(message, place, callIds, report);
+  });
   return true;
 }
 
@@ -42,13 +56,13 @@ export function checkMessage(
   report: Report,
 ): void {
   if (!isObject(message)) {
-    report(path, `must be a message object, not ${describeValue(message)}`);
+    report.add(path, `must be a message object, not ${describeValue(message)}`);
     return;
   }
   const role = message.role;
   if (!partTypes.has(role)) {
     const known = [...partTypes.keys()].join(", ");
-    report(`${path}.role`, `must be one of ${known}, not ${describeValue(role)}`);
+    report.add(`${path}.role`, `must be one of ${known}, not ${describeValue(role)}`);
     return;
   }
   checkContent(message, path, report);
@@ -78,12 +92,12 @@ function checkAssistantFields(
   if (role !== "assistant") {
     for (const field of ["weight", "tool_calls", "function_call"]) {
       if (!isPresent(message[field])) continue;
-      report(`${path}.${field}`, "is allowed in assistant messages only");
+      report.add(`${path}.${field}`, "is allowed in assistant messages only");
     }
     return;
   }
   if (weight !== undefined && weight !== 0 && weight !== 1) {
-    report(`${path}.weight`, `must be 0 or 1, not ${describeValue(weight)}`);
+    report.add(`${path}.weight`, `must be 0 or 1, not ${describeValue(weight)}`);
   }
   if (isPresent(refusal)) {
     checkString(refusal, `${path}.refusal`, report);
@@ -105,7 +119,7 @@ function checkToolResult(
   const place = `${path}.tool_call_id`;
   const id = message.tool_call_id;
   if (!checkString(id, place, report) || callIds.has(id)) return;
-  report(place, `is ${describeValue(id)}, which no tool call before it has`);
+  report.add(place, `is ${describeValue(id)}, which no tool call before it has`);
 }
 
 function checkContent(message: Message, path: string, report: Report): void {
@@ -113,14 +127,14 @@ function checkContent(message: Message, path: string, report: Report): void {
   const place = `${path}.content`;
   if (typeof content === "string") return;
   if (Array.isArray(content) && role !== "function") {
-    if (content.length === 0) report(place, "must hold at least one part");
-    for (let index = 0; index < content.length; index += 1) {
-      checkPart(content[index], role, `${place}[${index}]`, report);
-    }
+    if (content.length === 0) report.add(place, "must hold at least one part");
+    checkItems(content, place, report, (part, partPlace) => {
+      checkPart(part, role, partPlace, report);
+    });
     return;
   }
   if (isPresent(content)) {
-    report(
+    report.add(
       place,
       `must be a string${role === "function" ? "" : " or an array of parts"}, not ${describeValue(content)}`,
     );
@@ -128,7 +142,7 @@ function checkContent(message: Message, path: string, report: Report): void {
   }
   if (role === "function" && content === null) return;
   if (role === "assistant" && hasOtherContent(message)) return;
-  report(place, content === null ? "must not be null" : "is missing");
+  report.add(place, content === null ? "must not be null" : "is missing");
 }
 
 /** OpenAI's API reference: content is "required unless `tool_calls` or `function_call`" is there. */
@@ -138,14 +152,14 @@ function hasOtherContent(message: Message): boolean {
 
 function checkPart(part: unknown, role: unknown, path: string, report: Report): void {
   if (!isObject(part)) {
-    report(path, `must be a content part, not ${describeValue(part)}`);
+    report.add(path, `must be a content part, not ${describeValue(part)}`);
     return;
   }
   const allowed = partTypes.get(role) ?? [];
   const type = allowed.find((name) => name === part.type);
   if (type === undefined) {
     const known = allowed.map((name) => `"${name}"`).join(", ");
-    report(
+    report.add(
       `${path}.type`,
       `must be ${allowed.length === 1 ? "" : "one of "}${known} in ${role} messages, not ${describeValue(part.type)}`,
     );
@@ -157,6 +171,6 @@ function checkPart(part: unknown, role: unknown, path: string, report: Report): 
   }
   const body = part[type];
   if (!isObject(body))
-    report(`${path}.${type}`, body === undefined ? "is missing" : "must be an object");
+    report.add(`${path}.${type}`, body === undefined ? "is missing" : "must be an object");
   else if (type === "image_url") checkString(body.url, `${path}.image_url.url`, report);
 }

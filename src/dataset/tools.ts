@@ -1,4 +1,4 @@
-import { checkString, describeValue, isObject, type Report } from "./values.ts";
+import { checkItems, checkString, describeValue, isObject, type Report } from "./values.ts";
 
 /** OpenAI's rule for the names of functions. */
 const functionName = /^[a-zA-Z0-9_-]{1,64}$/;
@@ -11,15 +11,18 @@ export function checkTools(
 ): void {
   const { tools, functions, parallel_tool_calls: parallel } = conversation;
   if (tools !== undefined && checkArray(tools, `${path}tools`, report)) {
-    for (const [index, tool] of tools.entries()) checkTool(tool, `${path}tools[${index}]`, report);
+    checkItems(tools, `${path}tools`, report, (tool, place) => checkTool(tool, place, report));
   }
   if (functions !== undefined && checkArray(functions, `${path}functions`, report)) {
-    for (const [index, definition] of functions.entries()) {
-      checkFunction(definition, `${path}functions[${index}]`, report);
-    }
+    checkItems(functions, `${path}functions`, report, (definition, place) => {
+      checkFunction(definition, place, report);
+    });
   }
   if (parallel !== undefined && typeof parallel !== "boolean") {
-    report(`${path}parallel_tool_calls`, `must be true or false, not ${describeValue(parallel)}`);
+    report.add(
+      `${path}parallel_tool_calls`,
+      `must be true or false, not ${describeValue(parallel)}`,
+    );
   }
 }
 
@@ -31,17 +34,16 @@ export function checkToolCalls(
   report: Report,
 ): void {
   if (!checkArray(calls, path, report)) return;
-  if (calls.length === 0) report(path, "must not be empty");
-  for (const [index, call] of calls.entries()) {
-    const place = `${path}[${index}]`;
+  if (calls.length === 0) report.add(path, "must not be empty");
+  checkItems(calls, path, report, (call, place) => {
     if (!isObject(call)) {
-      report(place, `must be an object, not ${describeValue(call)}`);
-      continue;
+      report.add(place, `must be an object, not ${describeValue(call)}`);
+      return;
     }
     if (checkString(call.id, `${place}.id`, report)) callIds.add(call.id);
     checkFunctionType(call.type, place, report);
     checkFunctionCall(call.function, `${place}.function`, report);
-  }
+  });
 }
 
 /** Checks the name and the arguments of a call, which are JSON text in a string. */
@@ -52,7 +54,7 @@ export function checkFunctionCall(call: unknown, path: string, report: Report): 
 
 function checkTool(tool: unknown, path: string, report: Report): void {
   if (!isObject(tool)) {
-    report(path, `must be an object, not ${describeValue(tool)}`);
+    report.add(path, `must be an object, not ${describeValue(tool)}`);
     return;
   }
   checkFunctionType(tool.type, path, report);
@@ -61,7 +63,7 @@ function checkTool(tool: unknown, path: string, report: Report): void {
 
 function checkFunctionType(type: unknown, path: string, report: Report): void {
   if (type === "function") return;
-  report(`${path}.type`, `must be "function", not ${describeValue(type)}`);
+  report.add(`${path}.type`, `must be "function", not ${describeValue(type)}`);
 }
 
 function checkFunction(
@@ -70,11 +72,11 @@ function checkFunction(
   report: Report,
 ): value is Readonly<Record<string, unknown>> {
   if (!isObject(value)) {
-    report(path, value === undefined ? "is missing" : "must be an object with a name");
+    report.add(path, value === undefined ? "is missing" : "must be an object with a name");
     return false;
   }
   if (checkString(value.name, `${path}.name`, report) && !functionName.test(value.name)) {
-    report(
+    report.add(
       `${path}.name`,
       `must be 1 to 64 letters, digits, "_" or "-", not ${describeValue(value.name)}`,
     );
@@ -84,6 +86,6 @@ function checkFunction(
 
 function checkArray(value: unknown, path: string, report: Report): value is readonly unknown[] {
   if (Array.isArray(value)) return true;
-  report(path, `must be an array, not ${describeValue(value)}`);
+  report.add(path, `must be an array, not ${describeValue(value)}`);
   return false;
 }

@@ -2,7 +2,7 @@ import { ApiError } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { jsonResponse } from "../http/responses.ts";
-import type { Page } from "../lists.ts";
+import { isTimeout, type Page } from "../lists.ts";
 import { type Fields, requestIdOf } from "../provider.ts";
 
 /** What serves one route. */
@@ -65,6 +65,6 @@ export function warn(gateway: Gateway, failures: Page<unknown>["failures"]): str
 
 function reasonOf(error: unknown): string {
   if (error instanceof ApiError) return `it answered ${error.status}`;
-  if (error instanceof Error && error.name === "TimeoutError") return "it did not answer in time";
+  if (isTimeout(error)) return "it did not answer in time";
   return "it failed";
 }

@@ -3,6 +3,7 @@ import { badRequest } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, readLimit, readQuery } from "../http/exchange.ts";
 import { type FormFile, readForm } from "../http/form.ts";
+import { readHint } from "../http/json.ts";
 import type { Source } from "../lists.ts";
 import { hintedBackend, locate, remember, toEntry } from "../location.ts";
 import { completeFile } from "../objects.ts";
@@ -143,7 +144,10 @@ export async function getFile(gateway: Gateway, exchange: Exchange): Promise<Res
 /** DELETE /files/{id} */
 export async function deleteFile(gateway: Gateway, exchange: Exchange): Promise<Response> {
   const id = exchange.ids[0] ?? "";
-  const hint = hintedBackend(gateway, exchange, readQuery(exchange));
+  const query = readQuery(exchange);
+  const { idleSeconds } = gateway.settings;
+  const bodyHint = await readHint(exchange.request, idleSeconds, "delete a file");
+  const hint = hintedBackend(gateway, exchange, query, bodyHint);
   const { backend } = await locate(gateway, "file", id, hint, exchange.request.signal);
   if (backend.files.deleteFile === undefined) throw unsupported(backend, "delete a file");
   await changing(backend.files.deleteFile(id, gateway.stopping));

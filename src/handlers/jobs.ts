@@ -9,7 +9,7 @@ import {
   readMetadataFilter,
   readQuery,
 } from "../http/exchange.ts";
-import { readJson } from "../http/json.ts";
+import { readHint, readJson } from "../http/json.ts";
 import { readPage, type Source } from "../lists.ts";
 import { fetchJob, hintedBackend, locate, remember, toEntry } from "../location.ts";
 import { completeCheckpoint, completeEvent, completeJob } from "../objects.ts";
@@ -25,6 +25,12 @@ const text = v.pipe(v.string(), v.nonEmpty());
 const object = v.custom<Fields>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
 );
+// valibot's record passes over keys such as "constructor".
+const metadata = v.custom<Readonly<Record<string, string>>>(
+  (value) =>
+    v.is(object, value) && Object.values(value).every((entry) => typeof entry === "string"),
+  "an object of strings",
+);
 const jobRequestSchema = v.looseObject({
   model: text,
   training_file: text,
@@ -34,7 +40,7 @@ const jobRequestSchema = v.looseObject({
   hyperparameters: v.exactOptional(object),
   method: v.exactOptional(v.intersect([object, v.looseObject({ type: v.string() })])),
   integrations: v.exactOptional(v.nullable(v.array(object))),
-  metadata: v.exactOptional(v.nullable(v.intersect([object, v.record(v.string(), v.string())]))),
+  metadata: v.exactOptional(v.nullable(metadata)),
 });
 
 /** POST /fine_tuning/jobs */
@@ -66,7 +72,7 @@ function readJobRequest(fields: Fields): JobRequest {
     throw badRequest(
       missing
         ? `Cannot create the job: "${param}" is missing`
-        : `Cannot create the job: "${param}" must be ${describe(issue)}, not ${issue.received.slice(0, 100)}`,
+        : `Cannot create the job: "${param}" must be ${describe(issue)}`,
       param,
       missing ? "missing_required_parameter" : "invalid_type",
     );
@@ -74,6 +80,7 @@ function readJobRequest(fields: Fields): JobRequest {
 }
 
 function describe(issue: v.BaseIssue<unknown>): string {
+  if (issue.message === "an object of strings") return issue.message;
   if (issue.type === "custom" || issue.expected === "Object") return "an object";
   if (issue.type === "non_empty") return "a string that is not empty";
   if (issue.type === "integer") return "a whole number";
@@ -176,15 +183,7 @@ async function changeJob(
 ): Promise<Response> {
   const id = exchange.ids[0] ?? "";
   const query = readQuery(exchange);
-  const { hint: bodyHint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
-  const [unknown] = Object.keys(fields);
-  if (unknown !== undefined) {
-    throw badRequest(
-      `Cannot ${operation}: the field "${unknown}" is not known`,
-      unknown,
-      "unknown_parameter",
-    );
-  }
+  const bodyHint = await readHint(exchange.request, gateway.settings.idleSeconds, operation);
   const hint = hintedBackend(gateway, exchange, query, bodyHint);
   const location = await locate(gateway, "job", id, hint, exchange.request.signal);
   const { jobs } = location.backend;

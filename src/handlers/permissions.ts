@@ -1,7 +1,7 @@
 import { backendsWith, type NamedBackend, requireBackend, unsupported } from "../backends.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, type Query, readQuery } from "../http/exchange.ts";
-import { readJson } from "../http/json.ts";
+import { readHint, readJson } from "../http/json.ts";
 import { hintedBackend, locateModel } from "../location.ts";
 import { answerWith, changing } from "./answers.ts";
 
@@ -39,7 +39,9 @@ export async function createPermissions(gateway: Gateway, exchange: Exchange): P
 export async function deletePermission(gateway: Gateway, exchange: Exchange): Promise<Response> {
   const query = readQuery(exchange);
   const [model = "", id = ""] = exchange.ids;
-  const backend = await locatePermissions(gateway, exchange, query);
+  const { idleSeconds } = gateway.settings;
+  const hint = await readHint(exchange.request, idleSeconds, "delete a permission");
+  const backend = await locatePermissions(gateway, exchange, query, hint);
   const call = backend.jobs.deleteCheckpointPermission?.(model, id, gateway.stopping);
   if (call === undefined) throw unsupported(backend, "delete a permission");
   return answerWith(exchange, await changing(call));

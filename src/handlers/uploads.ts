@@ -3,10 +3,10 @@ import { badRequest, uploadNotFound } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, readQuery } from "../http/exchange.ts";
 import { readForm } from "../http/form.ts";
-import { type JsonBody, readJson } from "../http/json.ts";
+import { readHint, readJson } from "../http/json.ts";
 import { hintedBackend, toEntry } from "../location.ts";
 import { completeFile, completePart, completeUpload } from "../objects.ts";
-import type { Fields, FileFields, UploadFields } from "../provider.ts";
+import type { Fields, FileFields } from "../provider.ts";
 import { answerWith, changing } from "./answers.ts";
 
 // OpenAI's API reference: a part may have 64 MB.
@@ -51,35 +51,27 @@ export async function addUploadPart(gateway: Gateway, exchange: Exchange): Promi
 
 /** POST /uploads/{id}/complete */
 export async function completeUploadParts(gateway: Gateway, exchange: Exchange): Promise<Response> {
-  return await finishUpload(gateway, exchange, (backend, id, { fields }) =>
-    backend.uploads.completeUpload(id, fields, gateway.stopping),
-  );
-}
-
-/** POST /uploads/{id}/cancel */
-export async function cancelUpload(gateway: Gateway, exchange: Exchange): Promise<Response> {
-  return await finishUpload(gateway, exchange, (backend, id, { fields }) => {
-    const [unknown] = Object.keys(fields);
-    if (unknown === undefined) return backend.uploads.cancelUpload(id, gateway.stopping);
-    throw badRequest(`Cannot cancel the upload: the field "${unknown}" is not known`, unknown);
-  });
-}
-
-async function finishUpload(
-  gateway: Gateway,
-  exchange: Exchange,
-  finish: (backend: NamedBackend, id: string, body: JsonBody) => Promise<UploadFields>,
-): Promise<Response> {
-  const id = exchange.ids[0] ?? "";
+  const [id = ""] = exchange.ids;
   const query = readQuery(exchange);
-  const body = await readJson(exchange.request, gateway.settings.idleSeconds);
-  const hint = hintedBackend(gateway, exchange, query, body.hint);
-  const backend = await locateUpload(gateway, id, hint);
-  const upload = await changing(finish(backend, id, body));
+  const { hint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
+  const backend = await locateUpload(gateway, id, hintedBackend(gateway, exchange, query, hint));
+  const upload = await changing(backend.uploads.completeUpload(id, fields, gateway.stopping));
   const { file } = upload;
   if (!isFile(file)) return answerWith(exchange, completeUpload(upload), upload);
   await gateway.ledger.record("file", [toEntry(backend, file)]);
   return answerWith(exchange, completeUpload({ ...upload, file: completeFile(file) }), upload);
+}
+
+/** POST /uploads/{id}/cancel */
+export async function cancelUpload(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const [id = ""] = exchange.ids;
+  const query = readQuery(exchange);
+  const { idleSeconds } = gateway.settings;
+  const bodyHint = await readHint(exchange.request, idleSeconds, "cancel an upload");
+  const hint = hintedBackend(gateway, exchange, query, bodyHint);
+  const backend = await locateUpload(gateway, id, hint);
+  const upload = await changing(backend.uploads.cancelUpload(id, gateway.stopping));
+  return answerWith(exchange, completeUpload(upload), upload);
 }
 
 /** A cloud's upload cannot be read back: the ledger, the disk or there being one cloud must tell. */

@@ -14,10 +14,7 @@ export interface Address {
 
 /** Takes the URL of a request apart; throws a 400 where its percent-encoding is broken. */
 export function parseAddress(url: string): Address {
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  const mark = url.indexOf("?", start);
-  const path = mark === -1 ? url.slice(start) : url.slice(start, mark);
-  const query = mark === -1 ? "" : url.slice(mark + 1);
+  const { path, query } = splitUrl(url);
   const segments = path.slice(1).split("/").map(decodeSegment);
   if (segments.length > 1 && segments.at(-1) === "") segments.pop();
   if (segments[0] === "v1") return { path, hint: undefined, segments: segments.slice(1), query };
@@ -25,11 +22,23 @@ export function parseAddress(url: string): Address {
   return { path, hint: undefined, segments, query };
 }
 
+/** The path and the query of a request's URL as sent. */
+export function splitUrl(url: string): { readonly path: string; readonly query: string } {
+  // Without a usable Host header, as in HTTP/1.0, Bun gives the path alone.
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
+  const mark = url.indexOf("?", start);
+  if (mark === -1) return { path: url.slice(start), query: "" };
+  return { path: url.slice(start, mark), query: url.slice(mark + 1) };
+}
+
 function decodeSegment(segment: string): string {
   if (!segment.includes("%")) return segment;
   try {
     return decodeURIComponent(segment);
   } catch {
-    throw badRequest(`Cannot read the path: "${segment}" is not valid percent-encoding`, null);
+    throw badRequest(
+      `Cannot read the path: "${segment.slice(0, 100)}" is not valid percent-encoding`,
+      null,
+    );
   }
 }

@@ -73,17 +73,18 @@ export function readMetadataFilter(
       "metadata",
     );
   }
-  const filter: Record<string, string> = {};
+  const pairs: [string, string][] = [];
   for (const [name, value] of query.values) {
     const key = /^metadata\[(.+)\]$/.exec(name)?.[1];
-    if (key !== undefined) filter[key] = value;
+    if (key !== undefined) pairs.push([key, value]);
     else if (name.startsWith("metadata[")) {
       throw badRequest(`Cannot filter by "${name}": write metadata[key]=value`, name);
     }
   }
-  if (Object.keys(filter).length === 0) return whole === undefined ? undefined : null;
+  if (pairs.length === 0) return whole === undefined ? undefined : null;
   if (whole !== undefined) {
     throw badRequest('Cannot filter by both "metadata" and "metadata[…]"', "metadata");
   }
-  return filter;
+  // Unlike an assignment, this makes a field even of `__proto__`.
+  return Object.fromEntries(pairs);
 }

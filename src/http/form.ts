@@ -1,8 +1,9 @@
-import { Busboy, type BusboyHeaders } from "@fastify/busboy";
 import { ApiError, badRequest } from "../errors.ts";
 import { readBody } from "./body.ts";
 import { hintField } from "./exchange.ts";
-import { createSpool } from "./spool.ts";
+import { createFormParser } from "./multipart.ts";
+import type { PartHeaders } from "./part-headers.ts";
+import { createSpool, type Spool } from "./spool.ts";
 
 /** A multipart form that came as a body: exactly one file, and the fields beside it. */
 export interface Form {
@@ -34,135 +35,143 @@ export interface FormLimits {
 const maxFields = 100;
 const maxFieldBytes = 64 * 1024;
 // Room for boundaries, part headers and fields beside the file.
-const formOverheadBytes = maxFields * maxFieldBytes;
+const overheadBytes = 8 * 1024 * 1024;
 
-/** Reads a multipart form from a request, fields and file in any order. Throws 400, 408, 413 or 507. */
+/** Reads a multipart form, fields and file in any order. Throws 400, 408, 413 or 507. */
 export async function readForm(request: Request, limits: FormLimits): Promise<Form> {
-  const type = request.headers.get("content-type") ?? "";
-  if (!/^multipart\/form-data\b/i.test(type)) {
+  const boundary = readBoundary(request.headers.get("content-type") ?? "");
+  const most = limits.maxFileBytes + overheadBytes;
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw fileTooLarge(limits);
+  const spool = createSpool(limits.spoolDirectory);
+  const collector = createCollector(limits, spool);
+  const parser = createFormParser(boundary, collector);
+  let bytes = 0;
+  try {
+    for await (const chunk of readBody(request, limits.idleSeconds)) {
+      bytes += chunk.length;
+      if (bytes > most) throw fileTooLarge(limits);
+      parser.push(chunk);
+      await spool.settle();
+    }
+    parser.end();
+    const { file, hint, fields } = collector.finish();
+    const content = await spool.finish(file.type);
+    return { hint, fields, file: { content, filename: file.filename }, discard: spool.discard };
+  } catch (error) {
+    await spool.discard();
+    throw error;
+  }
+}
+
+function readBoundary(type: string): string {
+  if (!/^multipart\/form-data[ \t]*(?:;|$)/i.test(type)) {
     throw badRequest(
       `Cannot read the body: it must be multipart/form-data${type === "" ? "" : `, not "${type.slice(0, 100)}"`}`,
       null,
     );
   }
-  if (!/;\s*boundary\s*=\s*("[^"]+"|[^\s;"]+)/i.test(type)) {
-    throw badRequest("Cannot read the body: its content-type has no boundary", null);
+  const [, quoted, token] = /;[ \t]*boundary=(?:"([^"]+)"|([^\s;"]+))/i.exec(type) ?? [];
+  const boundary = quoted ?? token;
+  if (boundary === undefined || boundary.length > 200) {
+    throw badRequest(
+      `Cannot read the body: its content-type has ${boundary === undefined ? "no boundary" : "a boundary of more than 200 characters"}`,
+      null,
+    );
   }
-  const length = Number(request.headers.get("content-length") ?? 0);
-  if (length > limits.maxFileBytes + formOverheadBytes) throw fileTooLarge(limits);
-  const reader = createReader(type, limits);
-  try {
-    for await (const chunk of readBody(request, limits.idleSeconds)) await reader.push(chunk);
-    return await reader.end();
-  } catch (error) {
-    await reader.discard();
-    throw error;
-  }
+  return boundary;
 }
 
-function createReader(type: string, limits: FormLimits) {
-  const headers: BusboyHeaders = { "content-type": type };
-  const parser = new Busboy({
-    headers,
-    preservePath: true,
-    limits: {
-      fields: maxFields,
-      fieldSize: maxFieldBytes,
-      files: 2,
-      fileSize: Number.POSITIVE_INFINITY,
-    },
-  });
+/** Takes a form's parts: the file goes to the spool, fields to memory. */
+function createCollector(limits: FormLimits, spool: Spool) {
   const fields: (readonly [string, string])[] = [];
-  const spool = createSpool(limits.spoolDirectory);
   let hint: string | undefined;
-  let named: { filename: string; type: string } | undefined;
-  let failure: Error | undefined;
-  const fail = (error: Error) => {
-    failure ??= error;
-  };
+  let file: { filename: string; type: string } | undefined;
+  let field: { name: string; chunks: Uint8Array[]; bytes: number } | undefined;
 
-  parser.on("field", (name, value, nameCut, valueCut) => {
-    if (nameCut || valueCut) fail(tooLargeField(name));
-    else if (name === limits.fileField) {
-      fail(badRequest(`Cannot read the form: "${name}" must be a file, with a filename`, name));
-    } else if (name === hintField) hint = value;
-    else fields.push([name, value]);
-  });
-  parser.on("file", (name, stream, filename, _encoding, mimeType) => {
-    stream.on("error", fail);
+  function openFile({ name, filename = "", type }: PartHeaders): void {
     if (name !== limits.fileField) {
-      fail(badRequest(`Cannot take the file "${name}": it must be in "${limits.fileField}"`, name));
-    } else if (named !== undefined) {
-      fail(badRequest(`Cannot take two files: "${name}" is given twice`, name));
+      throw badRequest(`Cannot take the file "${name}": it must be in "${limits.fileField}"`, name);
     }
-    if (!filename) fail(badRequest("Cannot take the file: it has no filename", name));
-    if (failure !== undefined) return void stream.resume();
-    named = { filename: unescapeFilename(filename), type: mimeType };
-    stream.on("data", spool.write);
-  });
-  parser.on("fieldsLimit", () =>
-    fail(badRequest(`Cannot read the form: it has more than ${maxFields} fields`, null)),
-  );
-  parser.on("error", (error) => fail(brokenForm(error)));
-  const finished = new Promise<void>((resolve) => {
-    parser.once("finish", resolve);
-    parser.once("error", () => resolve());
-  });
+    if (file !== undefined) {
+      throw badRequest(`Cannot take two files: "${name}" is given twice`, name);
+    }
+    if (filename === "") throw badRequest("Cannot take the file: it has no filename", name);
+    file = { filename, type };
+  }
 
-  async function check(): Promise<void> {
-    if (spool.size() > limits.maxFileBytes) fail(fileTooLarge(limits));
-    if (failure === undefined) await spool.settle();
-    if (failure !== undefined) throw failure;
+  function openField(name: string): void {
+    if (name === limits.fileField) {
+      throw badRequest(`Cannot read the form: "${name}" must be a file, with a filename`, name);
+    }
+    if (fields.length >= maxFields) {
+      throw badRequest(`Cannot read the form: it has more than ${maxFields} fields`, null);
+    }
+    field = { name, chunks: [], bytes: 0 };
   }
 
   return {
-    async push(chunk: Uint8Array): Promise<void> {
-      parser.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-      await check();
+    onPart(headers: PartHeaders): void {
+      if (headers.name.length > 200) {
+        const name = headers.name.slice(0, 200);
+        throw badRequest(`Cannot read the form: the name of "${name}…" is too long`, name);
+      }
+      if (headers.filename === undefined) openField(headers.name);
+      else openFile(headers);
     },
-    async end(): Promise<Form> {
-      parser.end();
-      await finished;
-      await check();
-      if (named === undefined) {
+
+    onData(chunk: Uint8Array): void {
+      if (field === undefined) {
+        spool.write(chunk);
+        if (spool.size() > limits.maxFileBytes) throw fileTooLarge(limits);
+        return;
+      }
+      field.bytes += chunk.length;
+      field.chunks.push(chunk);
+      if (field.bytes > maxFieldBytes) {
         throw badRequest(
-          `Cannot read the form: the file is missing; send it as "${limits.fileField}"`,
-          limits.fileField,
+          `Cannot read the form: the field "${field.name}" has more than ${maxFieldBytes} bytes`,
+          field.name,
         );
       }
-      const content = await spool.finish(named.type);
-      return {
-        hint,
-        file: { content, filename: named.filename },
-        fields,
-        discard: spool.discard,
-      };
     },
-    discard: spool.discard,
+
+    onPartEnd(): void {
+      if (field === undefined) return;
+      const { name, chunks } = field;
+      const value = decodeField(name, Buffer.concat(chunks));
+      field = undefined;
+      if (name !== hintField) fields.push([name, value]);
+      else if (hint === undefined) hint = value;
+      else throw badRequest(`Cannot take the field "${name}": it is given twice`, name);
+    },
+
+    finish() {
+      if (file !== undefined) return { file, hint, fields };
+      const { fileField } = limits;
+      throw badRequest(
+        `Cannot read the form: the file is missing; send it as "${fileField}"`,
+        fileField,
+      );
+    },
   };
 }
 
-/** Undoes what browsers and SDKs do to file names (WHATWG's multipart/form-data encoding). */
-function unescapeFilename(name: string): string {
-  return name.replaceAll("%22", '"').replaceAll("%0D", "\r").replaceAll("%0A", "\n");
+function decodeField(name: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw badRequest(`Cannot read the form: the field "${name}" is not UTF-8`, name);
+  }
 }
 
-function brokenForm(error: unknown): ApiError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return badRequest(`Cannot read the form: it is cut off or malformed (${reason})`, null);
-}
-
-function tooLargeField(name: string): ApiError {
-  return badRequest(
-    `Cannot read the form: the field "${name.slice(0, 100)}" has more than ${maxFieldBytes} bytes`,
-    name.slice(0, 100),
-  );
-}
-
-function fileTooLarge(limits: FormLimits): ApiError {
+function fileTooLarge({ fileField, maxFileBytes }: FormLimits): ApiError {
+  const advice =
+    fileField === "file"
+      ? "; larger files go up in parts (/v1/uploads), or raise general_settings.max_file_size_mb"
+      : "";
   return new ApiError(
     413,
-    `Cannot take "${limits.fileField}": it has more than ${limits.maxFileBytes} bytes${limits.fileField === "file" ? "; larger files go up in parts (/v1/uploads), or raise general_settings.max_file_size_mb" : ""}`,
-    { param: limits.fileField, code: "file_too_large" },
+    `Cannot take "${fileField}": it has more than ${maxFileBytes} bytes${advice}`,
+    { param: fileField, code: "file_too_large" },
   );
 }

@@ -27,6 +27,23 @@ export async function readJson(request: Request, idleSeconds: number): Promise<J
   return { hint: hint ?? undefined, fields };
 }
 
+/** Reads a body that may be empty or hold the hint, and nothing else; `action` is for the error. */
+export async function readHint(
+  request: Request,
+  idleSeconds: number,
+  action: string,
+): Promise<string | undefined> {
+  const { hint, fields } = await readJson(request, idleSeconds);
+  const [name] = Object.keys(fields);
+  if (name === undefined) return hint;
+  const known = name.slice(0, 100);
+  throw badRequest(
+    `Cannot ${action}: the field "${known}" is not known`,
+    known,
+    "unknown_parameter",
+  );
+}
+
 async function readBytes(request: Request, idleSeconds: number): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length") ?? 0) > maxJsonBytes) throw bodyTooLarge();
   const chunks: Uint8Array[] = [];

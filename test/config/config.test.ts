@@ -216,7 +216,7 @@ describe("os.environ/", () => {
 finetune_settings:
   - custom_llm_provider: os.environ/PROVIDER
     name: os.environ/NAME
-    trainer: [os.environ/PYTHON, "-c os.environ/PYTHON", "os.environ", " os.environ/PYTHON"]
+    trainer: [os.environ/PYTHON, "os.environ", "-c os_environ/PYTHON"]
   - custom_llm_provider: openai
     api_key: "os.environ/KEY"
     headers: { x-team: 'os.environ/TEAM' }
@@ -227,7 +227,7 @@ finetune_settings:
       {
         name: "mine",
         jobs: {
-          trainer: ["python3", "-c os.environ/PYTHON", "os.environ", " os.environ/PYTHON"],
+          trainer: ["python3", "os.environ", "-c os_environ/PYTHON"],
         },
       },
       { name: "openai", jobs: { api_key: "secret", headers: { "x-team": "42" } } },
@@ -236,7 +236,7 @@ finetune_settings:
 
   test("a variable's text is taken as it is: no YAML, no further variable", () => {
     const text = "finetune_settings: [{ custom_llm_provider: openai, api_key: os.environ/KEY }]";
-    for (const value of ["os.environ/KEY", "[1]", "true", "a\nb", " "]) {
+    for (const value of ["os.environ/KEY", "Bearer os.environ/KEY", "[1]", "true", "a\nb", " "]) {
       expect(parse(text, { KEY: value }).backends).toMatchObject([{ jobs: { api_key: value } }]);
     }
   });
@@ -252,14 +252,27 @@ finetune_settings:
       `general_settings: { master_key: os.environ/MASTER }
 finetune_settings:
   - custom_llm_provider: openai
-    api_key: literal
+    api_key: a-literal
     api_base: https://example.com
     organization: os.environ/TEAM
-    headers: { authorization: Basic xyz, x-api-key: os.environ/HEADER, x-team: red }
+    headers: { authorization: Basic xyz, x-api-key: os.environ/HEADER, x-team: the-red-ones }
 `,
-      { MASTER: "master", TEAM: "red", HEADER: "header" },
+      { MASTER: "the-master", TEAM: "the-red-ones", HEADER: "the-header" },
     );
-    expect([...secrets].sort()).toEqual(["Basic xyz", "header", "literal", "master"]);
+    expect([...secrets].sort()).toEqual(["Basic xyz", "a-literal", "the-header", "the-master"]);
+  });
+
+  test("a secret of less than 8 characters is none to mask: it may be an ordinary word", async () => {
+    const { secrets } = parse(`
+general_settings: { master_key: masters }
+finetune_settings:
+  - { custom_llm_provider: openai, api_key: test }
+  - { custom_llm_provider: openai, name: padded, api_key: "    test    " }
+  - { custom_llm_provider: openai, name: longer, api_key: testtest }
+`);
+    expect(secrets).toEqual(["testtest"]);
+    const environment = { TUNEGATE_MASTER_KEY: "masters" };
+    expect((await loadConfig(undefined, environment, registry)).secrets).toEqual([]);
   });
 });
 

@@ -84,7 +84,7 @@ describe("readForm()", () => {
         const form = await read(send([bytes.slice(0, split), bytes.slice(split)]));
         expect(await form.file.content.text()).toBe(nasty);
         expect(form.file.filename).toBe('träin "x".jsonl');
-        expect(form.file.content.type).toStartWith("application/jsonl");
+        expect(form.file.content.type).toBe("application/jsonl");
         expect(form.fields).toEqual([
           ["purpose", "fine-tune"],
           ["expires_after[seconds]", "3600"],

@@ -2,15 +2,19 @@ import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { identifyProcess, ownsGroup } from "../../../providers/local/process-identity.ts";
 import type { WholeBackend } from "../backends.ts";
 import {
   createJob,
   endlessTrainer,
+  isAlive,
   makePlace,
   never,
   type Place,
+  parentTrainer,
   quickTrainer,
   readMessages,
+  readWorker,
   upload,
   waitFor,
   waitForStatus,
@@ -18,7 +22,7 @@ import {
 } from "./support.ts";
 
 // Nothing here is timed: what takes long on a busy machine is no failure.
-setDefaultTimeout(120_000);
+setDefaultTimeout(9_000);
 
 let place: Place;
 beforeEach(() => {
@@ -179,6 +183,60 @@ describe("a restart", () => {
     editRecord(job.id, { status: "cancelled", finished_at: 1 });
     place.start({ options: { trainer } });
     await waitFor(() => place.trainers().length === 0);
+  });
+
+  test("ends what a trainer started once it has ended by itself", async () => {
+    const trainer = await writeTrainer(place, parentTrainer);
+    const first = place.start({ options: { trainer } });
+    const { id } = await createJob(first);
+    const worker = await readWorker(first, id);
+    await first.close();
+    const second = place.start({ options: { trainer } });
+    expect(await second.getJob(id, never)).toMatchObject({ status: "running" });
+    expect(isAlive(worker)).toBe(true);
+    writeFileSync(jobPath(id, "enough"), "");
+    await waitForStatus(second, id, "succeeded");
+    await waitFor(() => !isAlive(worker));
+  });
+
+  test("ends what a cancelled trainer started and SIGTERM did not end", async () => {
+    const trainer = await writeTrainer(place, parentTrainer);
+    const first = place.start({ options: { trainer } });
+    const { id } = await createJob(first);
+    const worker = await readWorker(first, id);
+    await first.close();
+    const second = place.start({ options: { trainer } });
+    expect(await second.cancelJob(id, never)).toMatchObject({ status: "cancelled" });
+    await waitFor(() => !isAlive(worker));
+  });
+
+  test("ends what a trainer has left that ended meanwhile", async () => {
+    const trainer = await writeTrainer(place, parentTrainer);
+    const first = place.start({ options: { trainer } });
+    const { id } = await createJob(first);
+    const worker = await readWorker(first, id);
+    await first.close();
+    writeFileSync(jobPath(id, "enough"), "");
+    await waitFor(() => place.trainers().length === 0);
+    expect(isAlive(worker)).toBe(true);
+    const second = place.start({ options: { trainer } });
+    expect(await second.getJob(id, never)).toMatchObject({ status: "succeeded" });
+    await waitFor(() => !isAlive(worker));
+  });
+
+  test("ends no group of an earlier boot, nor of a process that has the number now", () => {
+    const stranger = Bun.spawn(["sleep", "1000"], { detached: true });
+    try {
+      const started = identifyProcess(stranger.pid)?.started ?? "";
+      expect(ownsGroup({ pid: stranger.pid, started })).toBe(true);
+      expect(ownsGroup({ pid: stranger.pid, started: `${started}1` })).toBe(false);
+    } finally {
+      stranger.kill("SIGKILL");
+    }
+    const unused = 2 ** 22 + 1;
+    const boot = identifyProcess(process.pid)?.started.split("t")[0] ?? "";
+    expect(ownsGroup({ pid: unused, started: `${boot}t1` })).toBe(true);
+    expect(ownsGroup({ pid: unused, started: "00000000t1" })).toBe(false);
   });
 
   test("begins again with jobs that were queued or validated, in their order", async () => {

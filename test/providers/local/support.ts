@@ -1,4 +1,4 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { createLocalBackend } from "../../../providers/local/backend.ts";
@@ -27,6 +27,7 @@ export interface BackendSetup {
   readonly options?: Fields;
   readonly serves?: { readonly files: boolean; readonly jobs: boolean };
   readonly grace?: number;
+  readonly secrets?: readonly string[];
 }
 
 /** A directory of one test, with the backends that it makes on it. */
@@ -58,8 +59,15 @@ export function makePlace(): Place {
   return {
     path,
     logged,
-    start({ options = {}, serves = { files: true, jobs: true }, grace } = {}) {
-      const backend = createBackend(path, options, serves, grace, (line) => logged.push(line));
+    start({ options = {}, serves = { files: true, jobs: true }, grace, secrets } = {}) {
+      const backend = createBackend(
+        path,
+        options,
+        serves,
+        grace,
+        (line) => logged.push(line),
+        secrets,
+      );
       started.push(backend);
       return requireAll(backend);
     },
@@ -80,6 +88,7 @@ export function createBackend(
   serves: { readonly files: boolean; readonly jobs: boolean },
   grace: number | undefined,
   log: (line: string) => void,
+  secrets: readonly string[] = [],
 ): Backend {
   const schema = v.object({
     trainer: v.optional(v.array(v.string())),
@@ -92,6 +101,7 @@ export function createBackend(
     directory,
     serves,
     command: [process.execPath],
+    secrets,
     log: (level: string, message: string, fields?: Fields) =>
       log(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
   };
@@ -131,6 +141,41 @@ for (let step = 1; !existsSync("enough"); step += 1) {
   await Bun.sleep(5);
 }
 result();`;
+
+/** A trainer that starts a worker which ignores SIGTERM, tells its number, and goes on endlessly. */
+export const parentTrainer = `
+const code = 'process.on("SIGTERM", () => {}); console.log("up");' +
+  'setInterval(() => require("fs").existsSync(process.env.TUNEGATE_JOB) || process.exit(), 200)';
+const worker = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" });
+await worker.stdout.getReader().read();
+say({ type: "message", level: "info", message: "worker " + worker.pid });
+${endlessTrainer}
+process.exit(0);`;
+
+/** The number of the worker of a `parentTrainer`. */
+export async function readWorker(backend: WholeBackend, id: string): Promise<number> {
+  for (;;) {
+    const text = (await readMessages(backend, id)).find((one) => one.startsWith("worker "));
+    if (text !== undefined) return Number(text.slice("worker ".length));
+    await Bun.sleep(10);
+  }
+}
+
+/** Whether a process runs that has not ended. */
+export function isAlive(pid: number): boolean {
+  const state = readState(pid);
+  return state !== undefined && state !== "Z";
+}
+
+/** The letter for the state of a process; undefined where there is none. */
+export function readState(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return text.slice(text.lastIndexOf(")") + 2)[0];
+  } catch {
+    return undefined;
+  }
+}
 
 /** Chat examples, one a line. */
 export function makeExamples(count: number): Blob {

@@ -8,12 +8,16 @@ import {
   collect,
   createJob,
   endlessTrainer,
+  isAlive,
   makePlace,
   never,
   type Place,
+  parentTrainer,
   quickTrainer,
   readEvents,
   readMessages,
+  readState,
+  readWorker,
   refusal,
   waitFor,
   waitForStatus,
@@ -21,7 +25,7 @@ import {
 } from "./support.ts";
 
 // Nothing here is timed: what takes long on a busy machine is no failure.
-setDefaultTimeout(120_000);
+setDefaultTimeout(9_000);
 
 let place: Place;
 beforeEach(() => {
@@ -158,6 +162,41 @@ describe("what a trainer prints", () => {
     expect(await collect(backend.listJobCheckpoints(id, { limit: 10 }, never))).toEqual([]);
   });
 
+  test("may hold Python's None where a figure is optional", async () => {
+    const backend = await startWith(`
+      const none = { valid_loss: null, valid_mean_token_accuracy: null,
+        full_valid_loss: null, full_valid_mean_token_accuracy: null };
+      say({ type: "metrics", step: 1, total_steps: 1, train_loss: 1 / 3,
+        train_mean_token_accuracy: 0.5, ...none });
+      say({ type: "checkpoint", step: 1, path: "p", metrics: { train_loss: 0.25, ...none } });
+      say({ type: "metrics", step: 2, total_steps: 2, train_loss: null,
+        train_mean_token_accuracy: 0.5 });
+      result();`);
+    const { id } = await createJob(backend);
+    const job = await waitForStatus(backend, id, "succeeded");
+    const events = await readEvents(backend, id);
+    expect(events.find(({ type }) => type === "metrics")).toMatchObject({
+      message: "Step 1/1: training loss=0.33",
+      data: { step: 1, total_steps: 1, train_loss: 1 / 3, train_mean_token_accuracy: 0.5 },
+    });
+    expect(JSON.stringify(events)).not.toContain("null");
+    expect(events.filter(({ level }) => level === "warn")).toHaveLength(1);
+    const [checkpoint] = await collect(backend.listJobCheckpoints(id, { limit: 10 }, never));
+    expect(checkpoint?.metrics).toEqual({ step: 1, train_loss: 0.25 });
+    const [results] = job.result_files as string[];
+    const content = await backend.readFile(results ?? "", undefined, never);
+    expect(await new Response(content.body).text()).toEndWith("\n1,0.33333,0.5,,\n");
+  });
+
+  test("holds no half characters where it is shown", async () => {
+    const backend = await startWith(
+      `say({ type: "message", level: "info", message: "half \\ud83d" }); result();`,
+    );
+    const { id } = await createJob(backend);
+    await waitForStatus(backend, id, "succeeded");
+    expect(await readMessages(backend, id)).toContain("half \ufffd");
+  });
+
   test("may come in pieces, and its last line without an end", async () => {
     const backend = await startWith(`
       const line = '{"type":"message","level":"info","message":"é in pieces"}\\n';
@@ -205,6 +244,54 @@ describe("what a trainer prints", () => {
   });
 });
 
+describe("the gateway's secrets", () => {
+  const secrets = ["key-of-the-gateway", "key-of-the-gateway-and-more", "short"];
+
+  test("are not handed to a trainer, whatever the name of their variable", async () => {
+    const variables = {
+      TUNEGATE_MASTER_KEY: "a",
+      LITELLM_MASTER_KEY: "b",
+      TEST_SOME_KEY: "key-of-the-gateway",
+      TEST_SHORT_KEY: "short",
+      TEST_HARMLESS: "key-of-somebody-else",
+    };
+    const before = { ...process.env };
+    try {
+      Object.assign(process.env, variables);
+      const backend = await startWith(
+        `const names = Object.keys(process.env).filter((name) => /KEY|HARMLESS/.test(name));
+         say({ type: "message", level: "info", message: "has " + names.join() });
+         result();`,
+        { secrets },
+      );
+      const { id } = await createJob(backend);
+      await waitForStatus(backend, id, "succeeded");
+      const text = (await readMessages(backend, id)).find((one) => one.startsWith("has "));
+      expect(text).toContain("TEST_HARMLESS");
+      for (const name of Object.keys(variables).slice(0, 4)) expect(text).not.toContain(name);
+    } finally {
+      for (const name of Object.keys(variables)) {
+        if (before[name] === undefined) delete process.env[name];
+        else process.env[name] = before[name];
+      }
+    }
+  });
+
+  test("are masked in a trainer's messages and errors", async () => {
+    const backend = await startWith(
+      `say({ type: "message", level: "info", message: "with key-of-the-gateway-and-more, in short" });
+       console.error("401 for key-of-the-gateway" + "x".repeat(1990));
+       process.exit(1);`,
+      { secrets },
+    );
+    const { id } = await createJob(backend);
+    const job = await waitForFailure(backend, id);
+    expect(await readMessages(backend, id)).toContain("with [secret], in short");
+    expect(JSON.stringify(job)).not.toContain("gateway");
+    expect(JSON.stringify(await readEvents(backend, id))).not.toContain("gateway");
+  });
+});
+
 describe("cancelJob()", () => {
   test("ends a running job and its trainer", async () => {
     const backend = await startWith(endlessTrainer);
@@ -242,20 +329,9 @@ describe("cancelJob()", () => {
   });
 
   test("ends what the trainer started, too", async () => {
-    const backend = await startWith(`
-      const worker = Bun.spawn([process.execPath, "-e",
-        'process.on("SIGTERM", () => {}); console.log("up"); setInterval(() => {}, 1000)'],
-        { stdout: "pipe" });
-      await worker.stdout.getReader().read();
-      say({ type: "message", level: "info", message: "worker " + worker.pid });
-      await Bun.sleep(1e6);`);
+    const backend = await startWith(parentTrainer);
     const job = await createJob(backend);
-    let worker = 0;
-    await waitFor(async () => {
-      const text = (await readMessages(backend, job.id)).find((one) => one.startsWith("worker "));
-      worker = Number(text?.slice("worker ".length) ?? 0);
-      return worker > 0;
-    });
+    const worker = await readWorker(backend, job.id);
     await backend.cancelJob(job.id, never);
     await waitFor(() => !isAlive(worker));
   });
@@ -420,19 +496,6 @@ describe("max_concurrent_jobs", () => {
   });
 });
 
-function isAlive(pid: number): boolean {
-  return readState(pid) !== undefined && readState(pid) !== "Z";
-}
-
 function isStopped(pid: number): boolean {
   return readState(pid) === "T";
-}
-
-function readState(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return text.slice(text.lastIndexOf(")") + 2)[0];
-  } catch {
-    return undefined;
-  }
 }
