@@ -40,6 +40,8 @@ export interface BackendParts {
   readonly preferred: string | undefined;
   readonly dataDirectory: string;
   readonly command: readonly string[];
+  /** The configured keys and tokens. */
+  readonly secrets: readonly string[];
   readonly log: Log;
 }
 
@@ -62,6 +64,7 @@ function createNamedBackend(entry: BackendConfig, parts: BackendParts): NamedBac
       directory: join(parts.dataDirectory, "backends", name),
       serves,
       command: parts.command,
+      secrets: parts.secrets,
       log: (level, message, fields) =>
         parts.log.write(level, message, { backend: name, ...fields }),
     });

@@ -26,62 +26,64 @@ function setting(range: string, accepts: (value: number) => boolean) {
   );
 }
 
+// valibot takes a list for an object without fields.
+const notListSchema = v.custom<object>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "an object",
+);
+
+function strictObject<const Entries extends v.ObjectEntries>(entries: Entries) {
+  return v.pipe(notListSchema, v.strictObject(entries, "an object"));
+}
+
+function looseObject<const Entries extends v.ObjectEntries>(entries: Entries) {
+  return v.pipe(notListSchema, v.looseObject(entries, "an object"));
+}
+
 const sharedEntries = {
   n_epochs: count(1, 50),
   batch_size: count(1, 256),
   learning_rate_multiplier: amount(0, Number.POSITIVE_INFINITY),
 };
 
-const supervisedSchema = v.strictObject(sharedEntries, "an object");
+const supervisedSchema = strictObject(sharedEntries);
 
-const dpoSchema = v.strictObject({ ...sharedEntries, beta: amount(0, 2) }, "an object");
+const dpoSchema = strictObject({ ...sharedEntries, beta: amount(0, 2) });
 
 const effortSchema = v.picklist(
   ["default", "low", "medium", "high"],
   '"default", "low", "medium" or "high"',
 );
 
-const reinforcementSchema = v.strictObject(
-  {
-    ...sharedEntries,
-    reasoning_effort: v.optional(effortSchema),
-    compute_multiplier: amount(0.00001, 10),
-    eval_interval: count(1, Number.POSITIVE_INFINITY),
-    eval_samples: count(1, Number.POSITIVE_INFINITY),
-  },
-  "an object",
-);
+const reinforcementSchema = strictObject({
+  ...sharedEntries,
+  reasoning_effort: v.optional(effortSchema),
+  compute_multiplier: amount(0.00001, 10),
+  eval_interval: count(1, Number.POSITIVE_INFINITY),
+  eval_samples: count(1, Number.POSITIVE_INFINITY),
+});
 
 const graderTypes = ["string_check", "text_similarity", "python", "score_model", "multi"] as const;
 
-const graderSchema = v.looseObject(
-  { type: v.picklist(graderTypes, `one of ${graderTypes.join(", ")}`) },
-  "an object",
-);
+const graderSchema = looseObject({
+  type: v.picklist(graderTypes, `one of ${graderTypes.join(", ")}`),
+});
 
-const methodSchema = v.strictObject(
-  {
-    type: v.picklist(
-      ["supervised", "dpo", "reinforcement"],
-      '"supervised", "dpo" or "reinforcement"',
-    ),
-    supervised: v.optional(
-      v.strictObject({ hyperparameters: v.optional(supervisedSchema) }, "an object"),
-    ),
-    dpo: v.optional(v.strictObject({ hyperparameters: v.optional(dpoSchema) }, "an object")),
-    reinforcement: v.optional(
-      v.strictObject(
-        {
-          grader: graderSchema,
-          hyperparameters: v.optional(reinforcementSchema),
-          response_format: v.optional(v.looseObject({}, "an object")),
-        },
-        "an object",
-      ),
-    ),
-  },
-  "an object",
-);
+const methodSchema = strictObject({
+  type: v.picklist(
+    ["supervised", "dpo", "reinforcement"],
+    '"supervised", "dpo" or "reinforcement"',
+  ),
+  supervised: v.optional(strictObject({ hyperparameters: v.optional(supervisedSchema) })),
+  dpo: v.optional(strictObject({ hyperparameters: v.optional(dpoSchema) })),
+  reinforcement: v.optional(
+    strictObject({
+      grader: graderSchema,
+      hyperparameters: v.optional(reinforcementSchema),
+      response_format: v.optional(looseObject({})),
+    }),
+  ),
+});
 
 const textSchema = v.pipe(v.string("a string"), v.nonEmpty("a string that is not empty"));
 
@@ -104,12 +106,7 @@ const requestSchema = v.strictObject({
   hyperparameters: v.optional(supervisedSchema),
   method: v.optional(methodSchema),
   integrations: v.optional(
-    v.nullable(
-      v.pipe(
-        v.array(v.looseObject({}, "an object"), "a list"),
-        v.maxLength(5, "a list of at most 5"),
-      ),
-    ),
+    v.nullable(v.pipe(v.array(looseObject({}), "a list"), v.maxLength(5, "a list of at most 5"))),
   ),
   // Read by hand: a schema of records leaves out keys such as "constructor" without a word.
   metadata: v.optional(v.unknown()),
@@ -224,9 +221,19 @@ function explainIssue(issue: v.BaseIssue<unknown>): ApiError {
   if (issue.expected === "never") {
     return badRequest(`Cannot create job: unknown field "${path}"`, path);
   }
-  if (issue.received === "undefined") return missingField(path);
-  const received = issue.received ?? "something else";
-  return wrongField(path, issue.message, received.length > 80 ? "what was sent" : received);
+  if (issue.input === undefined) return missingField(path);
+  return wrongField(path, issue.message, describeValue(issue.input));
+}
+
+function describeValue(value: unknown): string {
+  if (value === "") return "an empty string";
+  if (typeof value === "string") {
+    const length = [...value].length;
+    return length > 60 ? `a string of ${length} characters` : JSON.stringify(value);
+  }
+  if (Array.isArray(value))
+    return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
+  return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
 function missingField(path: string): ApiError {

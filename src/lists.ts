@@ -1,6 +1,6 @@
 import { ApiError } from "./errors.ts";
 import { withinSignal } from "./location.ts";
-import { requestIdOf } from "./provider.ts";
+import { type PageQuery, requestIdOf } from "./provider.ts";
 
 /** One backend's part of a list. */
 export interface Source<Item> {
@@ -8,7 +8,12 @@ export interface Source<Item> {
   /** Whether `read` starts after `after` by itself. */
   readonly startsAfter: boolean;
   /** Reads the list, sorted by `created_at` in the wanted order. */
-  readonly read: (after: string | undefined, signal: AbortSignal) => AsyncIterable<Item>;
+  readonly read: (query: PageQuery, signal: AbortSignal) => AsyncIterable<Item>;
+  /**
+   * An item that is known to come before the cursor of another backend: reading after it saves
+   * reading from the start. It may be gone by now.
+   */
+  readonly startNear?: string;
   /** Applies the request's filter, which a backend may ignore. */
   readonly keep?: (item: Item) => boolean;
 }
@@ -38,6 +43,9 @@ export interface Page<Item> {
   /** The upstream's id of the call, where there was one upstream. */
   readonly requestId: string | undefined;
 }
+
+/** A page size that gets through what is to be skipped in few calls. */
+const seekLimit = 100;
 
 interface Listed {
   readonly id: string;
@@ -148,7 +156,8 @@ function openStreams<Item extends Listed>(
     const own = rank === cursorRank;
     const ending = new AbortController();
     const bounded = AbortSignal.any([signal, ending.signal]);
-    const iterable = source.read(own && source.startsAfter ? after?.id : undefined, bounded);
+    const iterable =
+      own || after === undefined ? openOwn(source, page, bounded) : openOther(source, bounded);
     let positioned = iterable;
     if (after !== undefined && !own) {
       const sign = page.order === "desc" ? 1 : -1;
@@ -165,6 +174,34 @@ function openStreams<Item extends Listed>(
     const start = { head: undefined, waited: 0 };
     return { backend, rank, iterable, iterator, ending, signal: bounded, ...start };
   });
+}
+
+function openOwn<Item>(
+  { read, startsAfter }: Source<Item>,
+  { after, limit }: PageRequest,
+  signal: AbortSignal,
+): AsyncIterable<Item> {
+  return read({ limit, ...(startsAfter && after !== undefined && { after: after.id }) }, signal);
+}
+
+/** Reads a list that the cursor is not in, from near to where it would be. */
+async function* openOther<Item>(
+  { read, startNear }: Source<Item>,
+  signal: AbortSignal,
+): AsyncGenerator<Item> {
+  if (startNear !== undefined) {
+    let started = false;
+    try {
+      for await (const item of read({ after: startNear, limit: seekLimit }, signal)) {
+        started = true;
+        yield item;
+      }
+      return;
+    } catch (error) {
+      if (started || !isCursorRefusal(error)) throw error;
+    }
+  }
+  yield* read({ limit: seekLimit }, signal);
 }
 
 /** The stream whose head comes first; undefined when all are at their end. */
@@ -188,8 +225,11 @@ function firstOf<Item extends Listed>(
 
 /** A refusal by the backend of the cursor is about the cursor, and so the client's to read. */
 function isCursorFault(error: unknown, backend: string, after: Cursor | undefined): boolean {
-  if (after?.backend !== backend || !(error instanceof ApiError)) return false;
-  return error.status === 400 || error.status === 404;
+  return after?.backend === backend && isCursorRefusal(error);
+}
+
+function isCursorRefusal(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 400 || error.status === 404);
 }
 
 /** The items from the first one on that `drop` does not want gone. */

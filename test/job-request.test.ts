@@ -165,6 +165,20 @@ describe("checkJobRequest()", () => {
     [{ metadata: { ["k".repeat(65)]: "v" } }, "metadata"],
     [{ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [i, "v"])) }, "metadata"],
     [{ prompt_loss_weight: 0.1 }, "prompt_loss_weight"],
+    [{ hyperparameters: [] }, "hyperparameters"],
+    [{ method: [] }, "method"],
+    [{ method: { type: "supervised", supervised: [] } }, "method.supervised"],
+    [supervised([] as unknown as Fields), auto],
+    [dpo([] as unknown as Fields), "method.dpo.hyperparameters"],
+    [
+      { method: { type: "reinforcement", reinforcement: { grader: [] } } },
+      "method.reinforcement.grader",
+    ],
+    [
+      { method: { type: "reinforcement", reinforcement: { grader, response_format: [] } } },
+      "method.reinforcement.response_format",
+    ],
+    [{ integrations: [[]] }, "integrations.0"],
   ])("refuses %j, naming the field", (fields, param) => {
     const refused = refuse(fields);
     expect(refused.param).toBe(param);
@@ -177,6 +191,27 @@ describe("checkJobRequest()", () => {
       'Cannot create job: "method.supervised.hyperparameters.n_epochs" must be "auto" or an integer from 1 to 50, not 51',
     );
     expect(refuse({ suffix: "x".repeat(5000) }).message.length).toBeLessThan(200);
+  });
+
+  test.each<[Fields, string]>([
+    [{ model: "" }, '"model" must be a string that is not empty, not an empty string'],
+    [{ model: 7 }, '"model" must be a string, not 7'],
+    [{ model: ["m"] }, '"model" must be a string, not a list of 1'],
+    [{ suffix: "" }, '"suffix" must be a string of 1 to 64 characters, not an empty string'],
+    [
+      { suffix: "😀".repeat(100) },
+      '"suffix" must be a string of 1 to 64 characters, not a string of 100 characters',
+    ],
+    [{ seed: "1" }, '"seed" must be an integer from 0 to 2147483647, not "1"'],
+    [{ seed: {} }, '"seed" must be an integer from 0 to 2147483647, not an object'],
+    [
+      { integrations: Array(6).fill({}) },
+      '"integrations" must be a list of at most 5, not a list of 6',
+    ],
+    [{ method: null }, '"method" must be an object, not null'],
+    [{ hyperparameters: [] }, '"hyperparameters" must be an object, not an empty list'],
+  ])("says of %j what was wrong", (fields, message) => {
+    expect(refuse(fields).message).toBe(`Cannot create job: ${message}`);
   });
 
   test("keeps metadata whose keys are names of JavaScript's own", () => {

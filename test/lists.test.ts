@@ -13,7 +13,7 @@ function createSource(backend: string, items: readonly Item[], startsAfter: bool
   return {
     backend,
     startsAfter,
-    async *read(after) {
+    async *read({ after }) {
       const start = after === undefined ? 0 : items.findIndex(({ id }) => id === after) + 1;
       if (after !== undefined && start === 0) throw new ApiError(404, `No such item: ${after}`);
       yield* items.slice(start);

@@ -25,7 +25,7 @@ export function createLocalBackend(
   runtime: Runtime,
   grace = 10_000,
 ): Backend {
-  const { directory, serves, secrets = [], log } = runtime;
+  const { directory, serves, secrets, log } = runtime;
   const temporary = new TemporaryDirectory(directory);
   const files = new FileStore(directory, temporary, log);
   const jobs = new JobStore(directory, temporary);

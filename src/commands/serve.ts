@@ -46,6 +46,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       preferred: general.default_provider ?? options.preferredProvider,
       dataDirectory: data.path,
       command: ownCommand,
+      secrets: config.secrets,
       log,
     });
     undo.unshift(() => closeBackends(backends));

@@ -94,11 +94,7 @@ export async function listFiles(gateway: Gateway, exchange: Exchange): Promise<R
   const purpose = query.values.get("purpose") || undefined;
   const hint = hintedBackend(gateway, exchange, query);
   const { signal } = exchange.request;
-  const sources = fileSources(gateway, hint, {
-    limit,
-    order,
-    ...(purpose !== undefined && { purpose }),
-  });
+  const sources = fileSources(gateway, hint, { order, ...(purpose !== undefined && { purpose }) });
   const after = query.values.get("after");
   const page = await readMergedPage(
     gateway,
@@ -112,7 +108,7 @@ export async function listFiles(gateway: Gateway, exchange: Exchange): Promise<R
 function fileSources(
   gateway: Gateway,
   hint: NamedBackend | undefined,
-  query: FileQuery,
+  query: Omit<FileQuery, "limit" | "after">,
 ): readonly Source<FileFields>[] {
   const able = hint === undefined ? backendsWith(gateway.backends, "files", "listFiles") : [hint];
   return able.map((backend) => {
@@ -122,8 +118,10 @@ function fileSources(
     return {
       backend: name,
       startsAfter: files.cursors?.includes("files") ?? false,
-      read: (after, signal) => list({ ...query, ...(after !== undefined && { after }) }, signal),
-      keep: (file) => query.purpose === undefined || file.purpose === query.purpose,
+      read: (page, signal) => list({ ...query, ...page }, signal),
+      ...(query.purpose !== undefined && {
+        keep: (file: FileFields) => file.purpose === query.purpose,
+      }),
     };
   });
 }

@@ -13,7 +13,7 @@ import { readHint, readJson } from "../http/json.ts";
 import { readPage, type Source } from "../lists.ts";
 import { fetchJob, hintedBackend, locate, remember, toEntry } from "../location.ts";
 import { completeCheckpoint, completeEvent, completeJob } from "../objects.ts";
-import type { Fields, JobFields, JobQuery, JobRequest, ListName } from "../provider.ts";
+import type { Fields, JobFields, JobRequest, ListName, PageQuery } from "../provider.ts";
 import { answerList, answerWith, changing } from "./answers.ts";
 import { ownCursor, readMergedPage } from "./pages.ts";
 
@@ -122,15 +122,14 @@ export async function listJobs(gateway: Gateway, exchange: Exchange): Promise<Re
   const limit = readLimit(query, 20, maxItemsPerPage);
   const metadata = readMetadataFilter(query);
   const hint = hintedBackend(gateway, exchange, query);
-  const jobQuery: JobQuery = { limit, ...(metadata !== undefined && { metadata }) };
+  const filter = metadata === undefined ? {} : { metadata };
   const backends = hint === undefined ? gateway.backends.all : [hint];
   const sources = backends.map(
     ({ name, jobs }): Source<JobFields> => ({
       backend: name,
       startsAfter: jobs.cursors?.includes("jobs") ?? false,
-      read: (after, signal) =>
-        jobs.listJobs({ ...jobQuery, ...(after !== undefined && { after }) }, signal),
-      keep: (job) => hasMetadata(job, metadata),
+      read: (page, signal) => jobs.listJobs({ ...filter, ...page }, signal),
+      ...(metadata !== undefined && { keep: (job: JobFields) => hasMetadata(job, metadata) }),
     }),
   );
   const page = await readMergedPage(
@@ -142,8 +141,7 @@ export async function listJobs(gateway: Gateway, exchange: Exchange): Promise<Re
   return answerList(gateway, exchange, page, { complete: completeJob, ends: false });
 }
 
-function hasMetadata(job: JobFields, filter: JobQuery["metadata"]): boolean {
-  if (filter === undefined) return true;
+function hasMetadata(job: JobFields, filter: Readonly<Record<string, string>> | null): boolean {
   const metadata = new Map<string, unknown>(Object.entries(job.metadata ?? {}));
   if (filter === null) return metadata.size === 0;
   return Object.entries(filter).every(([key, value]) => metadata.get(key) === value);
@@ -242,13 +240,13 @@ async function readJobPart(gateway: Gateway, exchange: Exchange, usual: number):
 async function readPart<Item extends { readonly id: string; readonly created_at: number }>(
   { backend, query, limit }: JobPart,
   name: ListName,
-  list: (query: { after?: string; limit: number }, signal: AbortSignal) => AsyncIterable<Item>,
+  list: (query: PageQuery, signal: AbortSignal) => AsyncIterable<Item>,
   exchange: Exchange,
 ) {
   const source: Source<Item> = {
     backend: backend.name,
     startsAfter: backend.jobs.cursors?.includes(name) ?? false,
-    read: (after, signal) => list({ limit, ...(after !== undefined && { after }) }, signal),
+    read: list,
   };
   const after = ownCursor(query.values.get("after"), backend.name);
   const page = { limit, order: "desc", after, timeoutSeconds: 0 } as const;

@@ -18,7 +18,7 @@ export async function listModels(gateway: Gateway, exchange: Exchange): Promise<
       backend: backend.name,
       startsAfter: false,
       // Models have no common order: those of a backend stay together, in its own.
-      read: async function* (_after, signal) {
+      read: async function* (_page, signal) {
         for await (const model of list(signal)) yield { ...model, created_at: 0 };
       },
     };

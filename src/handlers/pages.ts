@@ -27,7 +27,8 @@ export async function readMergedPage<Item extends Recordable>(
   } else if (request.after !== undefined) {
     after = await findCursor(gateway, kind, request.after, signal);
   }
-  const page = await readPage(sources, { limit, order, after, timeoutSeconds }, signal);
+  const near = after === undefined ? sources : await findStarts(gateway, sources, after, request);
+  const page = await readPage(near, { limit, order, after, timeoutSeconds }, signal);
   await gateway.ledger.record(
     kind,
     page.items.map(({ backend, item }) => ({
@@ -38,6 +39,27 @@ export async function readMergedPage<Item extends Recordable>(
     })),
   );
   return page;
+}
+
+/** Lets the ledger say where each other backend's list comes near to the cursor. */
+async function findStarts<Item extends Recordable>(
+  { ledger }: Gateway,
+  sources: readonly Source<Item>[],
+  cursor: Cursor,
+  { kind, order }: MergedRequest,
+): Promise<readonly Source<Item>[]> {
+  const side = order === "desc" ? "newer" : "older";
+  const { created_at } = cursor;
+  return await Promise.all(
+    sources.map(async (source) => {
+      const { backend, startsAfter, keep } = source;
+      if (backend === cursor.backend || !startsAfter) return source;
+      const entries = await ledger.findNear({ kind, backend, created_at, side, limit: 20 });
+      // In a filtered list only what passes the filter has a place.
+      const start = entries.find(({ object }) => keep === undefined || keep(object as Item));
+      return start === undefined ? source : { ...source, startNear: start.id };
+    }),
+  );
 }
 
 /** Finds the place of `after` in a merged list; a 400 where no backend has it. */

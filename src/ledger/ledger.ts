@@ -25,12 +25,26 @@ export interface Entry {
  */
 export interface Ledger {
   find(kind: Kind, id: string): Promise<Entry | undefined>;
+  /**
+   * The entries of one backend that are nearest in time to a moment in Unix seconds, and newer or
+   * older than it; the nearest one first.
+   */
+  findNear(near: NearQuery): Promise<readonly Entry[]>;
   /** Writes what is new or has changed. */
   record(kind: Kind, entries: readonly Entry[]): Promise<void>;
   forget(kind: Kind, id: string): Promise<void>;
   /** Throws if the ledger cannot be read. */
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Where `findNear` looks. */
+export interface NearQuery {
+  readonly kind: Kind;
+  readonly backend: string;
+  readonly created_at: number;
+  readonly side: "newer" | "older";
+  readonly limit: number;
 }
 
 interface Row {
@@ -100,6 +114,23 @@ function createLedger(sql: SQL, log: Log): Ledger {
       } catch (error) {
         logFailure("read", error);
         return undefined;
+      }
+    },
+
+    async findNear({ kind, backend, created_at, side, limit }) {
+      try {
+        const rows: Row[] =
+          side === "newer"
+            ? await sql`SELECT id, backend, created_at, object FROM objects
+                WHERE kind = ${kind} AND backend = ${backend} AND created_at > ${created_at}
+                ORDER BY created_at ASC LIMIT ${limit}`
+            : await sql`SELECT id, backend, created_at, object FROM objects
+                WHERE kind = ${kind} AND backend = ${backend} AND created_at < ${created_at}
+                ORDER BY created_at DESC LIMIT ${limit}`;
+        return rows.map(toEntry);
+      } catch (error) {
+        logFailure("read", error);
+        return [];
       }
     },
 

@@ -14,6 +14,7 @@ export function connectBackend(
     directory: "/nonexistent/tunegate",
     serves: { files: true, jobs: true },
     command: [],
+    secrets: [],
     log: () => {},
   };
   return requireMethods(provider.create(v.parse(provider.options, options), runtime));

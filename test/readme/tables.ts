@@ -48,6 +48,7 @@ function createExample(name: string): Backend {
     directory: `${tmpdir()}/tunegate-never-made`,
     serves: { files: false, jobs: false },
     command: [],
+    secrets: [],
     log: () => undefined,
   };
   return provider.create(v.parse(provider.options, examples[name]), runtime);

@@ -248,7 +248,7 @@ describe("a job", () => {
     const content = await backend.readFile(results, undefined, never);
     expect(await new Response(content.body).text()).toBe(
       "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n" +
-        "1,2,0.25,,\n2,1,0.5,1.5,0.25\n3,0.6666666666666666,0.75,,\n4,0.5,1,0.75,0.25\n",
+        "1,2,0.25,,\n2,1,0.5,1.5,0.25\n3,0.66667,0.75,,\n4,0.5,1,0.75,0.25\n",
     );
 
     const directory = join(place.path, "jobs", job.id);

@@ -22,7 +22,7 @@ import {
 } from "./support.ts";
 
 // Nothing here is timed: what takes long on a busy machine is no failure.
-setDefaultTimeout(9_000);
+setDefaultTimeout(120_000);
 
 let place: Place;
 beforeEach(() => {
