@@ -60,6 +60,7 @@ describe("tunegate", () => {
       [["--port", "70000"], 'Cannot listen on port "70000": it must be a number from 0 to 65535'],
       [["--port", "http"], 'Cannot listen on port "http"'],
       [["--log-level", "loud"], "the levels are debug, info, warn, error"],
+      [["--data-dir", ""], 'Cannot keep data in ""'],
       [["--config", "none.yaml"], "none.yaml"],
       [["--host", "0.0.0.0"], "Cannot listen on 0.0.0.0: without a key"],
     ] as const) {
@@ -123,6 +124,31 @@ describe("tunegate", () => {
     const again = await start(["--data-dir", "one"]);
     again.child.kill();
     expect(await again.child.exited).toBe(0);
+  });
+
+  test("removes what a crash has left of uploads, and nothing that is not its own", async () => {
+    const spool = join(directory.path, "data", "spool");
+    await Bun.write(join(spool, "mail", "root"), "a letter");
+    await Bun.write(join(spool, "thesis.txt"), "mine");
+    const left = join(spool, crypto.randomUUID());
+    await Bun.write(left, "half a file");
+    const { child } = await start(["--data-dir", "data"]);
+    child.kill();
+    expect(await child.exited).toBe(0);
+    expect(existsSync(left)).toBe(false);
+    expect(existsSync(join(spool, "mail", "root"))).toBe(true);
+    expect(existsSync(join(spool, "thesis.txt"))).toBe(true);
+  });
+
+  test("says what is wrong with a data directory that cannot be locked", async () => {
+    await Bun.write(
+      join(directory.path, "data", "lock.sqlite"),
+      "garbage, and a lot of it ".repeat(100),
+    );
+    const { stderr, code } = await run(["--port", "0", "--data-dir", "data"]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("Cannot use the data directory");
+    expect(stderr).not.toContain("another tunegate");
   });
 
   test("check names the backends, or every mistake, without serving", async () => {

@@ -81,6 +81,19 @@ describe("hints", () => {
     expect(states.a.uploads).toHaveLength(1);
   });
 
+  test("are taken from the body of a DELETE, which holds nothing else", async () => {
+    const states = {
+      a: createMemoryState(),
+      b: createMemoryState({ files: [makeFile("file-1")] }),
+    };
+    gateway = await startMemoryGateway(states);
+    const remove = async (body: string) =>
+      await fetch(`${gateway?.url}/v1/files/file-1`, { method: "DELETE", body });
+    expect((await remove('{"force":true}')).status).toBe(400);
+    expect((await remove('{"custom_llm_provider":"a"}')).status).toBe(404);
+    expect((await remove('{"custom_llm_provider":"b"}')).status).toBe(200);
+  });
+
   test("that lead nowhere are refused: 404 in the path, else 400 naming the parameter", async () => {
     gateway = await startMemoryGateway({ a: createMemoryState() });
     const path = await fetch(`${gateway.url}/nope/v1/files`);
@@ -293,6 +306,7 @@ describe("merged lists", () => {
     };
     expect(await list("metadata%5Bteam%5D=a%20b&metadata[n]=1")).toEqual(["ftjob-1"]);
     expect(await list("metadata[team]=z")).toEqual([]);
+    expect(await list("metadata[__proto__]=x")).toEqual([]);
     expect(await list("metadata=null")).toEqual(["ftjob-2", "ftjob-3"]);
     expect(await list("metadata=")).toEqual(["ftjob-2", "ftjob-3"]);
   });
@@ -313,6 +327,67 @@ describe("merged lists", () => {
     expect(warning).toContain('199 tunegate "backend down is missing: it answered 502"');
     expect(warning).toContain("backend slow is missing: it did not answer in time");
     expect(warning).toContain("backend buggy is missing: it failed");
+  });
+
+  test("far down cost a call for each backend and not a walk from the start", async () => {
+    const jobs = (name: string) =>
+      Array.from({ length: 300 }, (_, at) => makeJob(`ftjob-${name}${at}`, 1000 - at));
+    const states = {
+      a: createMemoryState({ jobs: jobs("a"), cursors: ["jobs"] }),
+      b: createMemoryState({ jobs: jobs("b"), cursors: ["jobs"] }),
+    };
+    gateway = await startMemoryGateway(states);
+    let pages = 0;
+    const seen = new Set<string>();
+    for await (const page of (
+      await gateway.client.fineTuning.jobs.list({ limit: 20 })
+    ).iterPages()) {
+      pages += 1;
+      for (const { id } of page.data) seen.add(id);
+    }
+    expect({ pages, seen: seen.size }).toEqual({ pages: 30, seen: 600 });
+    for (const { calls } of Object.values(states)) expect(calls).toHaveLength(30);
+  });
+
+  test("survive that the item which the ledger would start at is gone", async () => {
+    const states = {
+      a: createMemoryState({
+        jobs: [makeJob("ftjob-a", 5), makeJob("ftjob-b", 1)],
+        cursors: ["jobs"],
+      }),
+      b: createMemoryState({
+        jobs: [makeJob("ftjob-c", 9), makeJob("ftjob-d", 2)],
+        cursors: ["jobs"],
+      }),
+    };
+    gateway = await startMemoryGateway(states);
+    await gateway.client.fineTuning.jobs.list();
+    states.b.jobs.shift();
+    const rest = await gateway.client.fineTuning.jobs.list({ after: "ftjob-a" });
+    expect(rest.data.map(({ id }) => id)).toEqual(["ftjob-d", "ftjob-b"]);
+  });
+
+  test("are 504 when every backend is too slow, and go on when the cursor's is busy", async () => {
+    const states = {
+      a: createMemoryState({ jobs: [makeJob("ftjob-a", 5)] }),
+      b: createMemoryState({ jobs: [makeJob("ftjob-b", 1)] }),
+    };
+    gateway = await startMemoryGateway(states, {
+      config: "general_settings: { list_timeout_seconds: 0.1 }",
+    });
+    await gateway.client.fineTuning.jobs.list();
+    states.a.failure = new ApiError(429, "busy");
+    const rest = await gateway.client.fineTuning.jobs.list({ after: "ftjob-a" });
+    expect(rest.data.map(({ id }) => id)).toEqual(["ftjob-b"]);
+    for (const state of Object.values(states)) Object.assign(state, { hangs: true, deaf: true });
+    const slow = await fetch(`${gateway.url}/v1/fine_tuning/jobs`);
+    expect(slow.status).toBe(504);
+    expect(await slow.json()).toMatchObject({
+      error: {
+        message: 'Cannot list: "a", "b" did not answer in time',
+        code: "backend_unavailable",
+      },
+    });
   });
 
   test("refuse a cursor that nobody has, and parameters that nobody knows", async () => {

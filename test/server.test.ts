@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { toFile } from "openai";
 import { ApiError } from "../src/errors.ts";
 import { maxJsonBytes } from "../src/http/json.ts";
+import { createLog } from "../src/log.ts";
 import { createMemoryState } from "./fakes/memory.ts";
 import { catchError, startMemoryGateway, type TestGateway } from "./support/gateway.ts";
 
@@ -63,6 +64,19 @@ describe("paths", () => {
     const broken = await fetch(`${gateway.url}/v1/files/%ff`);
     expect(broken.status).toBe(400);
   });
+
+  test("are found by HTTP/1.0 without a Host", async () => {
+    const states = { a: createMemoryState(), b: createMemoryState({ jobs: [job] }) };
+    gateway = await startMemoryGateway(states, {
+      config: "general_settings: { master_key: mk-12345 }",
+    });
+    const probe = await sendRaw(gateway.url, "GET /health/liveness HTTP/1.0\r\n\r\n");
+    expect(probe).toContain("I'm alive!");
+    const head =
+      "GET /b/v1/fine_tuning/jobs/ftjob-1 HTTP/1.0\r\nAuthorization: Bearer mk-12345\r\n\r\n";
+    expect(await sendRaw(gateway.url, head)).toContain('"id":"ftjob-1"');
+    expect(states.a.calls).toEqual([]);
+  });
 });
 
 describe("objects", () => {
@@ -100,6 +114,15 @@ describe("objects", () => {
       status_details: null,
       expires_at: null,
     });
+  });
+
+  test("take metadata whose keys are names of JavaScript's own", async () => {
+    const state = createMemoryState();
+    gateway = await startMemoryGateway({ a: state });
+    const body = '{"model":"m","training_file":"f","metadata":{"constructor":"x","__proto__":"y"}}';
+    const response = await fetch(`${gateway.url}/v1/fine_tuning/jobs`, { method: "POST", body });
+    expect(response.status).toBe(200);
+    expect(JSON.stringify(state.requests[0])).toBe(body);
   });
 
   test("are deleted and downloaded", async () => {
@@ -391,6 +414,25 @@ describe("errors", () => {
 });
 
 describe("the log", () => {
+  test("masks secrets before they are encoded, cuts, and keeps a line one line", () => {
+    const lines: string[] = [];
+    const sink = (line: string) => void lines.push(line);
+    for (const format of ["text", "json"] as const) {
+      const log = createLog({ level: "info", format, secrets: ['my"secret\\key'], sink });
+      log.write("warn", 'has my"secret\\key\nand a\u001b[31m line', {
+        deep: { key: "sk-abcdefgh12345678" },
+        pem: "-----BEGIN PRIVATE KEY-----\nMIIabc\n-----END PRIVATE KEY-----",
+        jwt: `eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln`,
+        long: "x".repeat(100_000),
+      });
+    }
+    for (const line of lines) {
+      expect(line).not.toMatch(/secret.{0,2}key|abcdefgh1234|MIIabc|eyJ|\p{Cc}/u);
+      expect(line.length).toBeLessThan(10_000);
+    }
+    expect(lines).toHaveLength(2);
+  });
+
   test("has one line a request, with the path but not the query", async () => {
     gateway = await startMemoryGateway({ a: createMemoryState() });
     const response = await fetch(`${gateway.url}/v1/files?purpose=secret-purpose`);
@@ -410,6 +452,24 @@ describe("the log", () => {
 });
 
 describe("stop()", () => {
+  test("answers a create that has been sent before it cuts the connection, so nothing is paid twice", async () => {
+    const state = createMemoryState({ hangs: true });
+    gateway = await startMemoryGateway(
+      { a: state },
+      { config: "general_settings: { shutdown_timeout_seconds: 0.1 }" },
+    );
+    const patient = gateway.client.withOptions({ maxRetries: 2 });
+    const create = catchError(() =>
+      patient.fineTuning.jobs.create({ model: "m", training_file: "f" }),
+    );
+    while (state.calls.length === 0) await Bun.sleep(5);
+    const stopped = gateway.stop();
+    gateway = undefined;
+    expect(await create).toMatchObject({ status: 503, code: "gateway_stopping" });
+    await stopped;
+    expect(state.calls).toEqual(["createJob"]);
+  });
+
   test("lets a request that runs end, and refuses new ones", async () => {
     let release: () => void = () => undefined;
     const state = createMemoryState({ jobs: [job] });

@@ -25,7 +25,7 @@ export function parsePartHeaders(bytes: Uint8Array): PartHeaders {
   }
   const parameters = parseDisposition(headers.get("content-disposition") ?? "");
   const name = parameters.get("name");
-  if (name === undefined) throw malformed("has no name");
+  if (!name) throw malformed("has no name");
   const filename = parameters.get("filename*") ?? parameters.get("filename");
   const type = headers.get("content-type") ?? "";
   return { name, type, ...(filename !== undefined && { filename }) };

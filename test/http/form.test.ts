@@ -171,6 +171,111 @@ describe("readForm()", () => {
     }
   });
 
+  test("refuses every part that it would otherwise have to pass over", async () => {
+    const file = part('name="file"; filename="a"', "x");
+    for (const [headers, message] of [
+      ["Content-Disposition: form-data", "has no name"],
+      ['Content-Disposition: form-data; name=""', "has no name"],
+      ['Content-Disposition: attachment; name="purpose"', "lacks the header"],
+      ["Content-Type: text/plain", "lacks the header"],
+      ["", "lacks the header"],
+      ['X-Broken\r\nContent-Disposition: form-data; name="a"', 'the header line "X-Broken"'],
+      ['Content-Disposition: form-data; name="a"\nX: y', "the header line"],
+      ['Content-Disposition: form-data; name="a"; name="b"', 'two parameters "name"'],
+      ['Content-Disposition: form-data; name="a" b', "the disposition"],
+      ['Content-Disposition: form-data; name="a\\"', "the disposition"],
+      ['Content-Disposition: form-data; name="a"\r\nContent-Disposition: form-data', "two headers"],
+      ['Content-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64', "base64"],
+      ["Content-Disposition: form-data; name=f; filename*=latin1'x", "filename*"],
+      [Buffer.from('Content-Disposition: form-data; name="\xff"', "latin1"), "not UTF-8"],
+      [`X: ${"y".repeat(20_000)}`, "more than 16384 bytes"],
+    ] as const) {
+      const broken = encode(
+        `--${boundary}\r\n`,
+        headers,
+        headers === "" ? "\r\n" : "\r\n\r\n",
+        "v\r\n",
+      );
+      for (const chunks of [
+        [file, broken, end],
+        [broken, file, end],
+      ]) {
+        const failure = await readFailure(send(chunks));
+        expect(failure.status).toBe(400);
+        expect(failure.message).toContain(message);
+      }
+    }
+    const hint = part('name="custom_llm_provider"', "a");
+    expect((await readFailure(send([hint, hint, file, end]))).message).toContain("given twice");
+    const latin = part('name="note"', Buffer.from("\xe9", "latin1"));
+    expect(await readFailure(send([latin, file, end]))).toMatchObject({
+      status: 400,
+      param: "note",
+    });
+  });
+
+  test("reads what clients may write: quoted boundary, preamble, padding, epilogue, escapes", async () => {
+    const text = [
+      "this is the preamble\r\n--almost\r\n",
+      "--a b  \t\r\n",
+      "content-disposition:form-data;name=purpose\r\n\r\nfine-tune",
+      '\r\n--a b\r\nX-Other: 1\r\nContent-Disposition: form-data; name="file"; filename="q\\"b\\\\c%22.txt"\r\n\r\n',
+      "line\r\n--a bc is content\r\n--a b-- is not\r\n",
+    ];
+    const whole = Buffer.from(
+      text.join("").replace("--a b-- is not\r\n", "\r\n--a b--\r\nepilogue"),
+    );
+    for (let split = 0; split <= whole.length; split += 1) {
+      const chunks = [whole.subarray(0, split), whole.subarray(split)];
+      const form = await read(
+        send(chunks, { "content-type": 'Multipart/Form-Data; charset=x; boundary="a b"' }),
+      );
+      expect(form.fields).toEqual([["purpose", "fine-tune"]]);
+      expect(form.file.filename).toBe('q"b\\c".txt');
+      expect(await form.file.content.text()).toBe("line\r\n--a bc is content\r\n");
+    }
+    const star = part("name=file; filename=x; filename*=UTF-8''na%C3%AFve%20%E2%82%AC.txt", "x");
+    expect((await read(send([star, end]))).file.filename).toBe("naïve €.txt");
+  });
+
+  test("answers 400 to a boundary that is too long or never comes", async () => {
+    const long = { "content-type": `multipart/form-data; boundary=${"b".repeat(201)}` };
+    expect((await readFailure(send([end], long))).message).toContain("more than 200 characters");
+    const endless = Array.from({ length: 3 }, () => new Uint8Array(40_000));
+    expect((await readFailure(send(endless))).message).toContain("its boundary does not come");
+  });
+
+  test("answers 408 when the client goes quiet, however long the whole takes, and removes the file", async () => {
+    const bytes = encode(
+      part('name="file"; filename="a"', new Uint8Array(2_000_000)),
+      purpose,
+      end,
+    );
+    const slow = (stopAt: number) =>
+      new ReadableStream<Uint8Array>({
+        async start(controller) {
+          for (let at = 0; at < stopAt; at += 400_000) {
+            controller.enqueue(bytes.slice(at, Math.min(at + 400_000, stopAt)));
+            await Bun.sleep(60);
+          }
+          if (stopAt === bytes.length) controller.close();
+        },
+      });
+    const request = (body: ReadableStream<Uint8Array>) =>
+      new Request("http://localhost/", {
+        method: "POST",
+        body,
+        headers: { "content-type": `multipart/form-data; boundary=${boundary}` },
+      });
+    const limits = { fileField: "file", maxFileBytes: 5_000_000, idleSeconds: 0.2, spoolDirectory };
+    const form = await readForm(request(slow(bytes.length)), limits);
+    expect(form.file.content.size).toBe(2_000_000);
+    await form.discard();
+    const stalled = readForm(request(slow(1_800_000)), limits);
+    expect(await stalled.catch((error) => error)).toMatchObject({ status: 408 });
+    expect(readdirSync(spoolDirectory)).toEqual([]);
+  });
+
   test("answers 413 by content-length before reading, and in the middle without it", async () => {
     const large = part('name="file"; filename="a"', new Uint8Array(3_000_000));
     const early = await readFailure(send([], { "content-length": "99999999999" }), 1000);
