@@ -32,6 +32,8 @@ async function check(options: Arguments): Promise<void> {
 
 async function serve(options: Arguments): Promise<void> {
   const config = await readConfig(options);
+  // Whatever is written from here on is for its owner only.
+  process.umask(0o077);
   const log = createLog({
     level: options.logLevel,
     format: process.stderr.isTTY ? "text" : "json",

@@ -6,13 +6,28 @@ import type * as v from "valibot";
  * of it. The gateway speaks OpenAI's API to clients; the contract's objects carry OpenAI's field
  * names, Unix seconds and statuses, and the gateway completes them to full OpenAI objects.
  *
- * Every method does the whole call, throws `ApiError` for what the client should read, and leaves
- * all else as a bug. A method that the service lacks is left out: the gateway then answers 400
- * `unsupported_operation` in its place. `signal` is the last parameter and must reach every
- * upstream call.
+ * Every method does the whole call and throws `ApiError` for what the client should read; any other
+ * error is a bug and becomes a bare 500. A method that the service lacks is left out: the gateway
+ * then answers 400 `unsupported_operation` in its place. `signal` is the last parameter and must
+ * reach every upstream call; once it is aborted, throw its `reason`. Reads end with their client;
+ * what creates or changes something goes on without it.
+ *
+ * Three rules let the gateway find ids and keep retries from paying twice:
+ * - An id that the service does not have is a 404 (`fileNotFound`, `jobNotFound` of `errors.ts`), or
+ *   a 400 where it is not of the service's form. Any other error means "cannot tell".
+ * - An `ApiError` with `retry: true` says that surely nothing was sent; only then may an SDK send a
+ *   create again. A service's own 401 is about our key: make it a 502.
+ * - `id` and `created_at` of an object are the same in every answer, ids differ between backends,
+ *   and items of the same second keep their order.
+ *
+ * `src/upstream/` calls services that speak JSON as OpenAI does, and `src/job-request.ts` checks a
+ * job request for those that do not take it as it is.
  */
 export interface Backend {
-  /** Stores one file. Resolves once the service has all of it; on failure nothing may be left. */
+  /**
+   * Stores one file. Resolves once the service has all of it; on failure nothing may be left.
+   * `expires_after` and `extra` too are carried out or refused with a 400 naming the field.
+   */
   uploadFile(upload: FileUpload, signal: AbortSignal): Promise<FileFields>;
   /** Starts a job. Refuses with a 400 naming the field whatever it cannot carry out. */
   createJob(request: JobRequest, signal: AbortSignal): Promise<JobFields>;
@@ -193,11 +208,18 @@ export type FileFields = Fields & {
   readonly status?: "uploaded" | "processed" | "error" | (string & {});
 };
 
-/** What a backend must know of a job; times are Unix seconds. */
+/** What a backend knows of a job, the optional part where it does; times are Unix seconds. */
 export type JobFields = Fields & {
   readonly id: string;
   readonly created_at: number;
   readonly model: string;
+  readonly fine_tuned_model?: string | null;
+  readonly finished_at?: number | null;
+  readonly estimated_finish?: number | null;
+  readonly trained_tokens?: number | null;
+  readonly validation_file?: string | null;
+  readonly result_files?: readonly string[];
+  readonly error?: Fields | null;
   /** One of `JobStatus`; a state that is newer than this file passes as the service spells it. */
   readonly status: JobStatus | (string & {});
   readonly training_file: string;

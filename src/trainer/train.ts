@@ -92,7 +92,7 @@ function announce({ training, validation, learner, emit }: Run): void {
     }
     const fields = new Set(examples.flatMap((example) => example.ignoredFields));
     if (fields.size > 0) {
-      const names = [...fields].slice(0, 10).map((name) => `"${name.slice(0, 40)}"`);
+      const names = [...fields].slice(0, 10).map((name) => `"${name.slice(0, 40).toWellFormed()}"`);
       say(
         "warn",
         `tiny-lm does not learn from these fields of ${label} messages: ${names.join(", ")}`,
