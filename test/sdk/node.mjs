@@ -276,7 +276,7 @@ await check("errors are the SDK's classes, with code, param and request id", asy
   const locked = await fail(OpenAI.AuthenticationError, () => stranger.files.list());
   assert.equal(locked.code, "invalid_api_key");
   const unsupported = await fail(OpenAI.BadRequestError, () =>
-    uploads.create({ bytes: 9, filename: "a", mime_type: "a/b", purpose: "fine-tune", ...local }),
+    client.fineTuning.alpha.graders.validate({ grader: { type: "python" }, ...local }),
   );
   assert.equal(unsupported.code, "unsupported_operation");
 });

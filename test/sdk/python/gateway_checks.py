@@ -55,8 +55,8 @@ async def _(s):
     await fails(openai.BadRequestError, lambda: s.upload(TRAINING, hinted))
     error = await fails(
         openai.BadRequestError,
-        lambda: s.client.uploads.create(
-            bytes=9, filename="a", mime_type="a/b", purpose="fine-tune", extra_body=LOCAL
+        lambda: s.client.fine_tuning.alpha.graders.validate(
+            grader={"type": "python", "name": "g", "source": ""}, extra_body=LOCAL
         ),
     )
     equal(error.code, "unsupported_operation")
