@@ -217,6 +217,7 @@ describe("operations that a backend lacks", () => {
       ["GET", "/v1/fine_tuning/jobs/ftjob-1/events", "list the events of a job"],
       ["GET", "/v1/fine_tuning/jobs/ftjob-1/checkpoints", "list the checkpoints of a job"],
       ["GET", "/a/v1/files", "list files"],
+      ["GET", "/v1/files", "list files"],
       ["GET", "/v1/files/file-1", "retrieve a file"],
       ["GET", "/v1/files/file-1/content", "download a file"],
       ["DELETE", "/v1/files/file-1", "delete a file"],

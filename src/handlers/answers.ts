@@ -53,7 +53,7 @@ export function answerList<Item extends { readonly id: string }>(
 }
 
 /** The value of a `warning` header (RFC 7234, code 199) that names the backends left out. */
-export function warn(gateway: Gateway, failures: Page<unknown>["failures"]): string {
+function warn(gateway: Gateway, failures: Page<unknown>["failures"]): string {
   for (const { backend, error } of failures) {
     const reason = error instanceof Error ? error.message : String(error);
     gateway.log.write("warn", "A list goes without one backend", { backend, reason });

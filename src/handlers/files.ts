@@ -111,6 +111,7 @@ function fileSources(
   query: Omit<FileQuery, "limit" | "after">,
 ): readonly Source<FileFields>[] {
   const able = hint === undefined ? backendsWith(gateway.backends, "files", "listFiles") : [hint];
+  if (able.length === 0) throw unsupported(gateway.backends.fallback, "list files");
   return able.map((backend) => {
     const { files, name } = backend;
     if (files.listFiles === undefined) throw unsupported(backend, "list files");
