@@ -1,0 +1,121 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createClient } from "./client.ts";
+import { makeGroups } from "./groups.ts";
+import { describeMachine, nameSystem } from "./machine.ts";
+import { type Options, readOptions, usage } from "./options.ts";
+import { chooseLayout, startProcess } from "./processes.ts";
+import { renderText } from "./report/render.ts";
+import { makeLines } from "./report/report.ts";
+import { checkReadme, writeReadme, writeReport } from "./report/write.ts";
+import { createResults } from "./results.ts";
+import { type Bench, type Group, runGroup } from "./run.ts";
+import type { Place } from "./targets/target.ts";
+
+// All of `bun run bench`: see --help. It needs Linux, because memory and CPU time are read from
+// outside, in /proc.
+
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  // What is to be done on every way out is done on "exit".
+  process.on(name, () => process.exit(130));
+}
+try {
+  await run(Bun.argv.slice(2));
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`${explain(error)}\n`);
+  process.exit(1);
+}
+
+async function run(words: readonly string[]): Promise<void> {
+  const options = readOptions(words);
+  if (options === "help") return void process.stdout.write(usage);
+  if (process.platform !== "linux") throw new Error("Cannot measure here: it takes Linux's /proc");
+  if (options.readme) await checkReadme();
+  const machine = describeMachine();
+  const place = await openPlace(options);
+  const groups = makeGroups(place, options);
+  const rows = groups.flatMap((group) => group.rows);
+  if (rows.length === 0) throw new Error(`Cannot measure "${options.only}": no row is named so`);
+  const bench: Bench = {
+    place,
+    client: createClient(place.layout),
+    results: createResults(),
+    effort: options.quick
+      ? { warmUpSeconds: 0.2, seconds: 0.5 }
+      : { warmUpSeconds: 0.5, seconds: 1.5 },
+    rounds: options.rounds,
+    report(progress) {
+      const seconds = Math.round(performance.now() / 1000);
+      process.stderr.write(`${String(seconds).padStart(4)} s  ${progress}\n`);
+    },
+  };
+  const versions = await installTargets(groups, bench);
+  for (const group of groups) await runGroup(group, bench);
+  const targets = new Set(groups.flatMap((group) => group.targets.map(({ name }) => name)));
+  const report = {
+    date: new Date().toISOString(),
+    machine,
+    system: nameSystem(),
+    versions,
+    layout:
+      place.layout.proxy === undefined
+        ? "Every process on any CPU."
+        : "The proxy alone on one CPU, the client and the upstream on the other.",
+    rounds: options.rounds,
+    targets: [...targets],
+    ...makeLines(rows, [...targets], bench.results),
+  };
+  process.stdout.write(`${renderText(report)}\n`);
+  await writeReport(report, resolve(options.out));
+  if (options.readme) await writeReadme(report);
+}
+
+/** Makes the directories, one of which goes when this program ends, and starts the upstream. */
+async function openPlace({ pinned }: Options): Promise<Place> {
+  const directory = mkdtempSync(join(tmpdir(), "tunegate-bench-"));
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+  const cache = join(caches, "tunegate-bench");
+  mkdirSync(cache, { recursive: true });
+  const layout = chooseLayout(pinned);
+  const upstream = startProcess({
+    name: "upstream",
+    command: [process.execPath, join(import.meta.dir, "upstream/main.ts")],
+    directory,
+    cpu: layout.rest,
+  });
+  while (upstream.isRunning()) {
+    const url = /listens on (\S+)/.exec(upstream.readLog())?.[1];
+    if (url !== undefined) return { upstream: url, directory, cache, layout };
+    await Bun.sleep(10);
+  }
+  throw new Error(`Cannot start the upstream: ${upstream.readLog()}`);
+}
+
+/** Gets every target ready and returns their versions; one that fails is missing in all rows. */
+async function installTargets(
+  groups: readonly Group[],
+  { place, results, report }: Bench,
+): Promise<Readonly<Record<string, string>>> {
+  const versions: Record<string, string> = {};
+  for (const { targets, rows } of groups) {
+    for (const target of targets) {
+      const wanted = rows.filter(({ route }) => target.routes.includes(route));
+      if (wanted.length === 0) continue;
+      report(`install ${target.name}`);
+      try {
+        const version = await target.install(place);
+        if (version !== "") versions[target.name.replace(/,.*/, "")] = version;
+      } catch (error) {
+        for (const { id } of wanted) results.fail(id, target.name, "missing", explain(error));
+      }
+    }
+  }
+  return { ...versions, Bun: Bun.version };
+}
+
+function explain(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
