@@ -68,13 +68,15 @@ const wishes: readonly Wish[] = [
   },
 ];
 
-/** Holds what was measured against what is wanted. */
-export function judgeAims(find: FindSummary): readonly Aim[] {
-  return wishes.map(({ text, row, metric, over, sense, limit }) => {
+/** Holds what was measured against what is wanted of these rows. */
+export function judgeAims(rows: readonly string[], find: FindSummary): readonly Aim[] {
+  const wanted = wishes.filter(({ row }) => rows.includes(row));
+  return wanted.map(({ text, row, metric, over, sense, limit }) => {
     const own = find(row, "tunegate", metric)?.median;
     const other = over === undefined ? 1 / metrics[metric].scale : find(row, over, metric)?.median;
     const value = own === undefined || other === undefined ? undefined : own / other;
-    const reached = value && (sense === "at least" ? value >= limit : value <= limit);
-    return { text, sense, limit, value, reached: reached === 0 ? undefined : reached };
+    if (value === undefined) return { text, sense, limit, value, reached: undefined };
+    const reached = sense === "at least" ? value >= limit : value <= limit;
+    return { text, sense, limit, value, reached };
   });
 }

@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createClient } from "./client.ts";
 import { makeGroups } from "./groups.ts";
 import { describeMachine, nameSystem } from "./machine.ts";
 import { type Options, readOptions, usage } from "./options.ts";
-import { chooseLayout, startProcess } from "./processes.ts";
+import { chooseLayout, endAll, startGuard, startProcess } from "./processes.ts";
 import { renderText } from "./report/render.ts";
 import { makeLines } from "./report/report.ts";
 import { checkReadme, writeReadme, writeReport } from "./report/write.ts";
@@ -17,16 +17,16 @@ import type { Place } from "./targets/target.ts";
 // outside, in /proc.
 
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  // What is to be done on every way out is done on "exit".
-  process.on(name, () => process.exit(130));
+  process.on(name, () => void endAll().then(() => process.exit(130)));
 }
 try {
   await run(Bun.argv.slice(2));
-  process.exit(0);
 } catch (error) {
   process.stderr.write(`${explain(error)}\n`);
-  process.exit(1);
+  process.exitCode = 1;
 }
+await endAll();
+process.exit();
 
 async function run(words: readonly string[]): Promise<void> {
   const options = readOptions(words);
@@ -75,7 +75,7 @@ async function run(words: readonly string[]): Promise<void> {
 /** Makes the directories, one of which goes when this program ends, and starts the upstream. */
 async function openPlace({ pinned }: Options): Promise<Place> {
   const directory = mkdtempSync(join(tmpdir(), "tunegate-bench-"));
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  startGuard(directory);
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   const cache = join(caches, "tunegate-bench");
   mkdirSync(cache, { recursive: true });

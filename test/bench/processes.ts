@@ -26,11 +26,52 @@ export interface ProcessOptions {
 }
 
 const groups = new Set<number>();
+let guard: Bun.Subprocess<"pipe", "ignore", "ignore"> | undefined;
+let ended = false;
 
-// However this program ends, nothing that it has started outlives it.
-process.on("exit", () => {
-  for (const group of groups) kill(group, "SIGKILL");
-});
+/**
+ * Starts a process that does nothing until this program ends, in whatever way: then it ends all
+ * that this program has started and removes `directory`.
+ */
+export function startGuard(directory: string): void {
+  const script = `trap '' INT TERM HUP
+    while read -r line; do groups=$line; done
+    [ -z "$groups" ] || kill -s KILL -- $groups
+    until rm -rf "$1"; do sleep 0.1; done`;
+  guard = Bun.spawn(["sh", "-c", script, "sh", directory], {
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "ignore",
+    detached: true,
+  });
+}
+
+/** Ends everything at once and waits until it is done; nothing can be started any more. */
+export async function endAll(): Promise<void> {
+  ended = true;
+  guard?.stdin.end();
+  await guard?.exited;
+}
+
+function addGroup(group: number): void {
+  groups.add(group);
+  tellGuard();
+}
+
+function removeGroup(group: number): void {
+  groups.delete(group);
+  tellGuard();
+}
+
+function tellGuard(): void {
+  if (ended) return;
+  guard?.stdin.write(`${[...groups].map((group) => `-${group}`).join(" ")}\n`);
+  guard?.stdin.flush();
+}
+
+function checkRunning(): void {
+  if (ended) throw new Error("interrupted");
+}
 
 /** The CPUs of proxies and of everything else; undefined where nothing is to be tied to any. */
 export interface Layout {
@@ -51,6 +92,7 @@ export function pinCommand(command: readonly string[], cpu: number | undefined):
 
 /** Starts a program as the leader of a process group of its own. */
 export function startProcess(options: ProcessOptions): RunningProcess {
+  checkRunning();
   const log = join(options.directory, `${options.name}.log`);
   const output = openSync(log, "a");
   const child = Bun.spawn(pinCommand(options.command, options.cpu), {
@@ -62,7 +104,7 @@ export function startProcess(options: ProcessOptions): RunningProcess {
     detached: true,
   });
   closeSync(output);
-  groups.add(child.pid);
+  addGroup(child.pid);
   const isRunning = () => child.exitCode === null && child.signalCode === null;
   return {
     listPids: () => listGroup(child.pid),
@@ -74,7 +116,7 @@ export function startProcess(options: ProcessOptions): RunningProcess {
       await child.exited;
       clearTimeout(timer);
       kill(child.pid, "SIGKILL");
-      groups.delete(child.pid);
+      removeGroup(child.pid);
     },
   };
 }
@@ -104,6 +146,7 @@ export interface Program {
 
 /** Runs a program and returns what it prints; throws with its last words where it fails. */
 export async function runProgram({ command, directory, input }: Program): Promise<string> {
+  checkRunning();
   const child = Bun.spawn([...command], {
     cwd: directory,
     stdin: Buffer.from(input ?? ""),
@@ -111,10 +154,10 @@ export async function runProgram({ command, directory, input }: Program): Promis
     stderr: "pipe",
     detached: true,
   });
-  groups.add(child.pid);
+  addGroup(child.pid);
   const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   const code = await child.exited;
-  groups.delete(child.pid);
+  removeGroup(child.pid);
   if (code === 0) return output;
   const lines = `${output}\n${errors}`.trim().split("\n");
   throw new Error(`${command[0]} ended with ${code}: ${lines.slice(-3).join(" ").slice(-300)}`);

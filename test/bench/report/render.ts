@@ -15,6 +15,9 @@ ${renderShort(report)}
 
 ## All figures
 
+Where a proxy had less than nine tenths of its CPU under 16 or 64 connections, the client and the
+upstream were the limit: it could have done more.
+
 ${renderTable(report.lines, report.targets)}
 ${renderReasons(report.lines)}
 ## Aims

@@ -54,7 +54,10 @@ export function makeLines(
   });
   return {
     lines: lines.filter(({ cells }) => Object.keys(cells).length > 0),
-    aims: judgeAims(find),
+    aims: judgeAims(
+      rows.map(({ id }) => id),
+      find,
+    ),
   };
 }
 
