@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import { startDigest } from "./digest/digest.ts";
 import { badRequest, uploadNotFound } from "./errors.ts";
-import { writeFile } from "./file-writer.ts";
+import { type FileWriter, writeFile } from "./file-writer.ts";
 import type { Backend, Fields, FileFields, UploadFields } from "./provider.ts";
 
 /** The operations of OpenAI's uploads in parts. */
@@ -46,6 +47,7 @@ const recordSchema = v.object({
   status: v.picklist(["pending", "completed", "cancelled"]),
   part_ids: v.array(v.string()),
   file: v.nullable(v.custom<FileFields>((value) => typeof value === "object" && value !== null)),
+  sha256: v.exactOptional(v.string()),
 });
 
 type UploadRecord = v.InferOutput<typeof recordSchema>;
@@ -87,12 +89,15 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
     }
     const record = await requirePending(id, "complete");
     const path = pathOf(id, "whole");
+    // A crash may have left one.
+    await rm(path, { force: true });
     try {
-      await joinParts(id, part_ids, path, record, md5 ?? undefined);
+      const sha256 = await joinParts(id, part_ids, path, record, md5 ?? undefined);
       const { filename, purpose, mime_type, expires_after } = record.request;
       const file = await backend.uploadFile(
         {
           content: Bun.file(path, { type: mime_type }),
+          sha256,
           filename,
           purpose,
           extra: [],
@@ -100,7 +105,7 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
         },
         signal,
       );
-      const done = await write(id, { ...record, status: "completed", part_ids, file });
+      const done = await write(id, { ...record, status: "completed", part_ids, file, sha256 });
       await removeParts(id);
       return done;
     } finally {
@@ -114,7 +119,7 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
     path: string,
     { request }: UploadRecord,
     md5: string | undefined,
-  ): Promise<void> {
+  ): Promise<string> {
     const stored = await listParts(id);
     const unknown = partIds.find((partId) => !stored.includes(partId));
     if (unknown !== undefined) {
@@ -128,20 +133,28 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
         "part_ids",
       );
     }
-    const hash = createHash("md5");
-    await writeFile(path, async (writer) => {
+    const hash = md5 === undefined ? undefined : createHash("md5");
+    const digest = startDigest();
+    async function fill(writer: FileWriter): Promise<void> {
       for (const partId of partIds) {
         for await (const chunk of Bun.file(pathOf(id, partId)).stream()) {
-          hash.update(chunk);
+          hash?.update(chunk);
           writer.write(chunk);
           await writer.settle();
         }
       }
-    });
-    const actual = hash.digest("hex");
-    if (md5 !== undefined && md5.toLowerCase() !== actual) {
+    }
+    let sha256 = "";
+    try {
+      await writeFile(path, fill, digest.update);
+    } finally {
+      sha256 = await digest.finish();
+    }
+    const actual = hash?.digest("hex");
+    if (md5?.toLowerCase() !== actual) {
       throw badRequest(`Cannot complete the upload: its md5 is ${actual}, not "${md5}"`, "md5");
     }
+    return sha256;
   }
 
   async function listParts(id: string): Promise<readonly string[]> {
@@ -198,6 +211,8 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
               "data",
             );
           }
+          // A part that nobody hears of would only take the place of its repetition.
+          signal.throwIfAborted();
           await rename(draft, pathOf(id, partId));
         });
       } finally {
@@ -254,11 +269,12 @@ function parse<Schema extends v.GenericSchema>(
 }
 
 function describe(id: string, record: UploadRecord): UploadFields {
-  const { request, created_at, file } = record;
+  const { request, created_at, file, sha256 } = record;
   const { bytes, filename, purpose } = request;
   const expires_at = created_at + lifetimeSeconds;
   const status = statusOf(record);
-  return { id, bytes, created_at, filename, purpose, status, expires_at, file };
+  const digest = sha256 === undefined ? {} : { sha256 };
+  return { id, bytes, created_at, filename, purpose, status, expires_at, file, ...digest };
 }
 
 function statusOf(record: UploadRecord): "pending" | "completed" | "cancelled" | "expired" {

@@ -106,10 +106,11 @@ export function backendsWith(
 /** The backend for a call that has no id to go by: the one for uploads, else the first able one. */
 export function requireBackend(
   backends: Backends,
+  side: "files" | "jobs",
   method: keyof Backend,
   operation: string,
 ): NamedBackend {
-  const able = backendsWith(backends, "jobs", method);
+  const able = backendsWith(backends, side, method);
   const backend = able.find((one) => one === backends.fallback) ?? able[0];
   if (backend !== undefined) return backend;
   throw new ApiError(400, `Cannot ${operation}: no configured backend has this operation`, {

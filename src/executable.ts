@@ -9,7 +9,7 @@ export const ownCommand: readonly string[] = isCompiled()
   ? [process.execPath]
   : [process.execPath, join(import.meta.dir, "main.ts")];
 
-/** `bun build --compile` puts the sources into a virtual file system of this name. */
-function isCompiled(): boolean {
+/** Whether this is what `bun build --compile` makes: it puts the sources into a virtual file system. */
+export function isCompiled(): boolean {
   return import.meta.dir.startsWith("/$bunfs") || import.meta.dir.includes("~BUN");
 }

@@ -18,17 +18,24 @@ export interface FileWriter {
 
 const pieceBytes = 1024 * 1024;
 
+/** Is given each piece of a file while it is on its way to the disk. */
+export type Inspect = (piece: Uint8Array<SharedArrayBuffer>) => Promise<void>;
+
 /** Creates the file at `path`; throws where there is one. */
-export async function createFileWriter(path: string): Promise<FileWriter> {
+export async function createFileWriter(path: string, inspect?: Inspect): Promise<FileWriter> {
   const handle = await open(path, "wx", 0o600);
-  const spare: Uint8Array<ArrayBuffer>[] = [];
-  const full: Uint8Array<ArrayBuffer>[] = [];
-  let piece = new Uint8Array(pieceBytes);
+  // Shared, so that another thread can inspect them without a copy.
+  const makePiece = () => new Uint8Array(new SharedArrayBuffer(pieceBytes));
+  const spare: Uint8Array<SharedArrayBuffer>[] = [];
+  const full: Uint8Array<SharedArrayBuffer>[] = [];
+  let piece = makePiece();
   let filled = 0;
   let pending: Promise<void> = Promise.resolve();
 
-  async function flush(buffer: Uint8Array<ArrayBuffer>, length: number): Promise<void> {
-    await writeWhole(handle, buffer.subarray(0, length));
+  async function flush(buffer: Uint8Array<SharedArrayBuffer>, length: number): Promise<void> {
+    const bytes = buffer.subarray(0, length);
+    const results = await Promise.allSettled([writeWhole(handle, bytes), inspect?.(bytes)]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
     spare.push(buffer);
   }
 
@@ -50,7 +57,7 @@ export async function createFileWriter(path: string): Promise<FileWriter> {
         start += count;
         if (filled < pieceBytes) return;
         full.push(piece);
-        piece = spare.pop() ?? new Uint8Array(pieceBytes);
+        piece = spare.pop() ?? makePiece();
         filled = 0;
       }
     },
@@ -75,10 +82,11 @@ export async function createFileWriter(path: string): Promise<FileWriter> {
 export async function writeFile(
   path: string,
   fill: (writer: FileWriter) => Promise<void>,
+  inspect?: Inspect,
 ): Promise<void> {
   let writer: FileWriter | undefined;
   try {
-    writer = await createFileWriter(path);
+    writer = await createFileWriter(path, inspect);
     await fill(writer);
     const ending = writer;
     writer = undefined;
@@ -89,16 +97,20 @@ export async function writeFile(
   }
 }
 
+const missingSpace = new Map([
+  ["ENOSPC", "the gateway's disk is full"],
+  ["EDQUOT", "the gateway's share of its disk is used up"],
+  ["EFBIG", "the gateway's disk takes no file of this size"],
+]);
+
 /** What the client should read of a failure of the gateway's disk; other errors as they are. */
 export function explainWriteError(error: unknown): unknown {
   if (!(error instanceof Error) || !("syscall" in error)) return error;
-  const full = "code" in error && error.code === "ENOSPC";
+  const reason = missingSpace.get("code" in error ? String(error.code) : "");
   return new ApiError(
-    full ? 507 : 500,
-    full
-      ? "Cannot take the file: the gateway's disk is full"
-      : "Cannot take the file: the gateway cannot write to its data directory",
-    { code: full ? "insufficient_storage" : null, retry: false, cause: error },
+    reason === undefined ? 500 : 507,
+    `Cannot take the file: ${reason ?? "the gateway cannot write to its data directory"}`,
+    { code: reason === undefined ? null : "insufficient_storage", retry: false, cause: error },
   );
 }
 

@@ -179,8 +179,10 @@ export async function withinSignal<Result>(
 export type Recordable = Fields & { readonly id: string; readonly created_at: number };
 
 /** The ledger's entry of an object that a backend answered with. */
-export function toEntry(backend: NamedBackend, object: Recordable): Entry {
-  return { id: object.id, backend: backend.name, created_at: object.created_at, object };
+export function toEntry(backend: NamedBackend, object: Recordable, sha256?: string): Entry {
+  const { id, created_at } = object;
+  const digest = sha256 === undefined ? {} : { sha256 };
+  return { id, backend: backend.name, created_at, object, ...digest };
 }
 
 /** Writes an answered object to the ledger, unless the ledger has it just so. */
@@ -191,6 +193,6 @@ export async function remember(
   object: Recordable,
 ): Promise<void> {
   const { backend, entry } = location;
-  if (entry !== undefined && JSON.stringify(entry.object) === JSON.stringify(object)) return;
+  if (entry !== undefined && Bun.deepEquals(entry.object, object)) return;
   await gateway.ledger.record(kind, [toEntry(backend, object)]);
 }

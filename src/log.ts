@@ -26,6 +26,8 @@ export interface LogOptions {
 
 const maxTextLength = 8000;
 
+/** What every one of `secretShapes` begins with or looks back at. */
+const secretSign = /-----BEGIN |[rsp]k-|ya29\.|eyJ|Bearer /i;
 const secretShapes: readonly RegExp[] = [
   /-----BEGIN [A-Z ]+-----[\s\S]*?(?:-----END [A-Z ]+-----|$)/g,
   /\b(?:sk|rk|pk)-[A-Za-z0-9_-]{8,}/g,
@@ -37,7 +39,7 @@ const secretShapes: readonly RegExp[] = [
 /** Makes a log that writes lines of at least `options.level`. */
 export function createLog(options: LogOptions): Log {
   const least = logLevels.indexOf(options.level);
-  const sink = options.sink ?? ((line: string) => console.error(line));
+  const sink = options.sink ?? createConsoleSink();
   // The longest first, so that a secret that contains another is masked whole.
   const secrets = options.secrets
     .filter((secret) => secret.length >= 4)
@@ -47,6 +49,7 @@ export function createLog(options: LogOptions): Log {
     // Bounded, for the patterns below take time; nobody reads further than that.
     let masked = text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text;
     for (const secret of secrets) masked = masked.replaceAll(secret, "[secret]");
+    if (!secretSign.test(masked)) return masked;
     for (const shape of secretShapes) masked = masked.replace(shape, "[secret]");
     return masked;
   }
@@ -54,8 +57,8 @@ export function createLog(options: LogOptions): Log {
   function write(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (logLevels.indexOf(level) < least) return;
     const time = new Date().toISOString();
-    const masked = Object.entries(fields).map(([name, value]) => [name, maskValue(value)]);
-    const shown = Object.fromEntries(masked);
+    const shown: Record<string, unknown> = {};
+    for (const name in fields) shown[name] = maskValue(fields[name]);
     const format = options.format === "json" ? formatJson : formatText;
     sink(format(time, level, mask(message), shown));
   }
@@ -67,6 +70,22 @@ export function createLog(options: LogOptions): Log {
   }
 
   return { write, mask };
+}
+
+/** Writes the lines of one turn of the event loop together, as one call a line costs a lot. */
+function createConsoleSink(): (line: string) => void {
+  let waiting: string[] = [];
+  function flush(): void {
+    if (waiting.length === 0) return;
+    const lines = waiting;
+    waiting = [];
+    console.error(lines.join("\n"));
+  }
+  process.on("exit", flush);
+  return (line) => {
+    waiting.push(line);
+    if (waiting.length === 1) setImmediate(flush);
+  };
 }
 
 function formatJson(time: string, level: LogLevel, message: string, fields: LogFields): string {

@@ -9,14 +9,15 @@ import type * as v from "valibot";
  * Every method does the whole call and throws `ApiError` for what the client should read; any other
  * error is a bug and becomes a bare 500. A method that the service lacks is left out: the gateway
  * then answers 400 `unsupported_operation` in its place. `signal` is the last parameter and must
- * reach every upstream call; once it is aborted, throw its `reason`. Reads end with their client;
- * what creates or changes something goes on without it.
+ * reach every upstream call; once it is aborted, throw its `reason`. Reads end with their client, and
+ * so do `uploadFile` and `addUploadPart` until the last byte is on its way; what else creates or
+ * changes something goes on without it.
  *
  * Three rules let the gateway find ids and keep retries from paying twice:
  * - An id that the service does not have is a 404 (`fileNotFound`, `jobNotFound` of `errors.ts`), or
  *   a 400 where it is not of the service's form. Any other error means "cannot tell".
- * - An `ApiError` with `retry: true` says that surely nothing was sent; only then may an SDK send a
- *   create again. A service's own 401 is about our key: make it a 502.
+ * - An `ApiError` with `retry: true` says that the service surely has nothing, or not the whole request;
+ *   only then may an SDK send a create again. A service's own 401 is about our key: make it a 502.
  * - `id` and `created_at` of an object are the same in every answer, ids differ between backends,
  *   and items of the same second keep their order.
  *
@@ -40,6 +41,7 @@ export interface Backend {
   getJob?(id: string, signal: AbortSignal): Promise<JobFields>;
   pauseJob?(id: string, signal: AbortSignal): Promise<JobFields>;
   resumeJob?(id: string, signal: AbortSignal): Promise<JobFields>;
+  deleteJob?(id: string, signal: AbortSignal): Promise<void>;
   /** Events of one job, newest first. */
   listJobEvents?(id: string, query: PageQuery, signal: AbortSignal): AsyncIterable<EventFields>;
   /** Checkpoints of one job, newest first. */
@@ -49,12 +51,16 @@ export interface Backend {
     signal: AbortSignal,
   ): AsyncIterable<CheckpointFields>;
 
+  /** Stores a file that the service itself fetches from the URL in `content_url`. */
+  importFile?(request: Fields, signal: AbortSignal): Promise<FileFields>;
   getFile?(id: string, signal: AbortSignal): Promise<FileFields>;
   /** Files by `created_at` in `query.order`. */
   listFiles?(query: FileQuery, signal: AbortSignal): AsyncIterable<FileFields>;
   /** The bytes of a file, or of `range` where the service can. */
   readFile?(id: string, range: string | undefined, signal: AbortSignal): Promise<FileContent>;
   deleteFile?(id: string, signal: AbortSignal): Promise<void>;
+  /** What the backend had to change or leave out of a file that it stored in another form. */
+  readFileReport?(id: string, signal: AbortSignal): Promise<FileReport>;
 
   createUpload?(request: Fields, signal: AbortSignal): Promise<UploadFields>;
   addUploadPart?(id: string, data: Blob, signal: AbortSignal): Promise<PartFields>;
@@ -90,6 +96,9 @@ export interface Backend {
    * gateway never sends `after`: it reads from the start and leaves out what comes before.
    */
   readonly cursors?: readonly ListName[];
+
+  /** Tries whether the service can be reached and takes the credential; changes nothing. */
+  checkAccess?(signal: AbortSignal): Promise<void>;
 
   /** Called once when the gateway stops, after the last request. */
   close?(): Promise<void>;
@@ -147,6 +156,8 @@ export type Fields = { readonly [field: string]: unknown };
 export interface FileUpload {
   /** The content: can be read more than once and need not be in memory. `type` is the part's. */
   readonly content: Blob;
+  /** Of the content, in hexadecimal. */
+  readonly sha256: string;
   readonly filename: string;
   readonly purpose: string;
   readonly expires_after?: { readonly anchor: string; readonly seconds: number };
@@ -250,6 +261,24 @@ export type PartFields = Fields & { readonly id: string };
 
 /** What a backend must know of a model. */
 export type ModelFields = Fields & { readonly id: string };
+
+/** How a file was carried over to another form. */
+export interface FileReport {
+  /** Lines that are not blank. */
+  readonly examples: number;
+  /** The first 100, in the order of the file. */
+  readonly warnings: readonly FileWarning[];
+  readonly warningCount: number;
+}
+
+/** What was left out or changed in one line, because the request allowed it. */
+export interface FileWarning {
+  /** 1-based; blank lines count. */
+  readonly line: number;
+  /** A word for programs, such as `unsupported_weight`. */
+  readonly code: string;
+  readonly message: string;
+}
 
 /** The bytes of a file on their way out, with the headers that describe them. */
 export interface FileContent {

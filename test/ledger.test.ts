@@ -49,6 +49,36 @@ describe("openLedger()", () => {
     await second.close();
   });
 
+  test("keeps a file's sha256 when a later entry has none", async () => {
+    const first = await openLedger(path, log);
+    await first.record("file", [{ ...makeEntry("f"), sha256: "ab12" }]);
+    await first.record("file", [makeEntry("f", "a", { status: "processed" })]);
+    expect(await first.find("file", "f")).toMatchObject({ sha256: "ab12" });
+    await first.close();
+    const second = await openLedger(path, log);
+    const entry = { ...makeEntry("f", "a", { status: "processed" }), sha256: "ab12" };
+    expect(await second.find("file", "f")).toEqual(entry);
+    await second.record("file", [makeEntry("f", "a", { status: "error" })]);
+    expect(await second.find("file", "f")).toMatchObject({ sha256: "ab12" });
+    await second.close();
+  });
+
+  test("finds what was recorded last, however many entries were asked for", async () => {
+    const ledger = await openLedger(path, log);
+    const ids = Array.from({ length: 2500 }, (_, at) => `f${at}`);
+    await ledger.record(
+      "file",
+      ids.map((id) => makeEntry(id)),
+    );
+    for (const id of ids) expect(await ledger.find("file", id)).toEqual(makeEntry(id));
+    await ledger.record("file", [makeEntry("f0", "b"), makeEntry("f2499", "b")]);
+    expect(await ledger.find("file", "f0")).toEqual(makeEntry("f0", "b"));
+    expect(await ledger.find("file", "f2499")).toEqual(makeEntry("f2499", "b"));
+    await ledger.forget("file", "f2499");
+    expect(await ledger.find("file", "f2499")).toBeUndefined();
+    await ledger.close();
+  });
+
   test("records more rows than one statement takes", async () => {
     const ledger = await openLedger(path, log);
     await ledger.record(

@@ -6,9 +6,11 @@ import { maxJsonBytes } from "../src/http/json.ts";
 import { createLog } from "../src/log.ts";
 import { createMemoryState } from "./fakes/memory.ts";
 import { catchError, startMemoryGateway, type TestGateway } from "./support/gateway.ts";
+import { expectNoUploads } from "./support/open-files.ts";
 
 let gateway: TestGateway | undefined;
 afterEach(async () => {
+  if (gateway !== undefined) await expectNoUploads(gateway.dataDirectory);
   await gateway?.stop();
   gateway = undefined;
 });

@@ -3,10 +3,13 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { toFile } from "openai";
+import { createAssembly } from "../src/assembly.ts";
 import { ApiError } from "../src/errors.ts";
 import { createMemoryState, type MemoryState } from "./fakes/memory.ts";
 import { makeDirectory } from "./support/directory.ts";
 import { catchError, startMemoryGateway, type TestGateway } from "./support/gateway.ts";
+import { expectNoUploads } from "./support/open-files.ts";
+import { readRecordedSha256 } from "./support/recorded.ts";
 
 // Uploads in parts on backends that take only whole files.
 
@@ -20,6 +23,7 @@ beforeEach(async () => {
   gateway = await start();
 });
 afterEach(async () => {
+  await expectNoUploads(directory.path);
   await gateway.stop();
   directory.remove();
 });
@@ -69,6 +73,8 @@ describe("uploads in parts", () => {
     const part_ids = sent.sort(([a], [b]) => a - b).map(([, id]) => id);
     const md5 = createHash("md5").update(whole).digest("hex");
     const done = await gateway.client.uploads.complete(upload.id, { part_ids, md5 });
+    const sha256 = createHash("sha256").update(whole).digest("hex");
+    expect(readRecordedSha256(directory.path, done.file?.id ?? "")).toBe(sha256);
     expect(done).toMatchObject({
       status: "completed",
       file: { object: "file", bytes: whole.length, filename: "träin.jsonl", status: "processed" },
@@ -115,6 +121,39 @@ describe("uploads in parts", () => {
     expect(storedIn(upload.id)).toHaveLength(2);
     delete state.failure;
     expect((await complete()).status).toBe("completed");
+  });
+
+  test("keep no part whose client left before the part had its place", async () => {
+    const path = join(directory.path, "assembly");
+    const assembly = createAssembly(path, { uploadFile: () => Promise.reject() });
+    const { signal } = new AbortController();
+    const request = { filename: "a", purpose: "batch", bytes: 3, mime_type: "text/plain" };
+    const { id } = await assembly.createUpload(request, signal);
+    const leaving = new AbortController();
+    const data = new Blob(["abc"]);
+    data.stream = () =>
+      new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode("abc")),
+        pull(controller) {
+          leaving.abort(new Error("gone"));
+          controller.close();
+        },
+      });
+    const add = () => assembly.addUploadPart(id, data, leaving.signal);
+    expect(await catchError(add)).toEqual(new Error("gone"));
+    expect(readdirSync(join(path, id))).toEqual(["upload.json"]);
+    await assembly.addUploadPart(id, new Blob(["abc"]), signal);
+  });
+
+  test("can be completed after a crash in the middle of their completion", async () => {
+    const upload = await create(2);
+    const part_ids = [await add(upload.id, "ab")];
+    const half = join(directory.path, "uploads", "mine", upload.id, "whole");
+    await Bun.write(half, "a");
+    expect((await gateway.client.uploads.complete(upload.id, { part_ids })).status).toBe(
+      "completed",
+    );
+    expect(await state.uploads[0]?.content.text()).toBe("ab");
   });
 
   test("are refused where the parts do not make what was announced", async () => {

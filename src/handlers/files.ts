@@ -1,9 +1,10 @@
-import { backendsWith, type NamedBackend, unsupported } from "../backends.ts";
+import { backendsWith, type NamedBackend, requireBackend, unsupported } from "../backends.ts";
+import { followClient } from "../client-signal.ts";
 import { badRequest } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, readLimit, readQuery } from "../http/exchange.ts";
 import { type FormFile, readForm } from "../http/form.ts";
-import { readHint } from "../http/json.ts";
+import { readHint, readJson } from "../http/json.ts";
 import type { Source } from "../lists.ts";
 import { hintedBackend, locate, remember, toEntry } from "../location.ts";
 import { completeFile } from "../objects.ts";
@@ -30,8 +31,9 @@ export async function createFile(gateway: Gateway, exchange: Exchange): Promise<
     const upload = readUpload(form.file, form.fields);
     const backend =
       early ?? hintedBackend(gateway, exchange, query, form.hint) ?? gateway.backends.fallback;
-    const file = await changing(backend.files.uploadFile(upload, gateway.stopping));
-    await gateway.ledger.record("file", [toEntry(backend, file)]);
+    const signal = followClient(exchange.request.signal, gateway.stopping);
+    const file = await changing(backend.files.uploadFile(upload, signal));
+    await gateway.ledger.record("file", [toEntry(backend, file, upload.sha256)]);
     return answerWith(exchange, completeFile(file), file);
   } finally {
     await form.discard();
@@ -81,6 +83,19 @@ function readExpiry(known: ReadonlyMap<string, string>): FileUpload["expires_aft
     );
   }
   return { anchor, seconds: Number(text) };
+}
+
+/** POST /files/import, which OpenAI does not have and Azure has: the service fetches the file. */
+export async function importFile(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const query = readQuery(exchange);
+  const { hint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
+  const backend =
+    hintedBackend(gateway, exchange, query, hint) ??
+    requireBackend(gateway.backends, "files", "importFile", "import a file");
+  if (backend.files.importFile === undefined) throw unsupported(backend, "import a file");
+  const file = await changing(backend.files.importFile(fields, gateway.stopping));
+  await gateway.ledger.record("file", [toEntry(backend, file)]);
+  return answerWith(exchange, completeFile(file), file);
 }
 
 /** GET /files */
@@ -152,6 +167,17 @@ export async function deleteFile(gateway: Gateway, exchange: Exchange): Promise<
   await changing(backend.files.deleteFile(id, gateway.stopping));
   await gateway.ledger.forget("file", id);
   return answerWith(exchange, { id, object: "file", deleted: true });
+}
+
+/** GET /files/{id}/report, which OpenAI does not have: what became of a file's lines. */
+export async function getFileReport(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const { signal } = exchange.request;
+  const hint = hintedBackend(gateway, exchange, readQuery(exchange));
+  const { backend } = await locate(gateway, "file", id, hint, signal);
+  if (backend.files.readFileReport === undefined) throw unsupported(backend, "report on a file");
+  const report = await backend.files.readFileReport(id, signal);
+  return answerWith(exchange, { object: "file.report", file_id: id, ...report }, report);
 }
 
 /** GET /files/{id}/content */

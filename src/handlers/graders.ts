@@ -25,7 +25,7 @@ async function useGrader(
   const { hint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
   const backend =
     hintedBackend(gateway, exchange, query, hint) ??
-    requireBackend(gateway.backends, method, operation);
+    requireBackend(gateway.backends, "jobs", method, operation);
   const call = backend.jobs[method]?.(fields, gateway.stopping);
   if (call === undefined) throw unsupported(backend, operation);
   return answerWith(exchange, await changing(call));

@@ -173,6 +173,19 @@ export async function resumeJob(gateway: Gateway, exchange: Exchange): Promise<R
   return await changeJob(gateway, exchange, "resumeJob", "resume a job");
 }
 
+/** DELETE /fine_tuning/jobs/{id}, which OpenAI does not have and Azure has. */
+export async function deleteJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
+  const id = exchange.ids[0] ?? "";
+  const query = readQuery(exchange);
+  const bodyHint = await readHint(exchange.request, gateway.settings.idleSeconds, "delete a job");
+  const hint = hintedBackend(gateway, exchange, query, bodyHint);
+  const { backend } = await locate(gateway, "job", id, hint, exchange.request.signal);
+  if (backend.jobs.deleteJob === undefined) throw unsupported(backend, "delete a job");
+  await changing(backend.jobs.deleteJob(id, gateway.stopping));
+  await gateway.ledger.forget("job", id);
+  return answerWith(exchange, { id, object: "fine_tuning.job", deleted: true });
+}
+
 async function changeJob(
   gateway: Gateway,
   exchange: Exchange,

@@ -56,7 +56,12 @@ async function locatePermissions(
 ): Promise<NamedBackend> {
   const hint = hintedBackend(gateway, exchange, query, bodyHint);
   if (hint !== undefined) return hint;
-  const first = requireBackend(gateway.backends, "listCheckpointPermissions", "use permissions");
+  const first = requireBackend(
+    gateway.backends,
+    "jobs",
+    "listCheckpointPermissions",
+    "use permissions",
+  );
   const able = backendsWith(gateway.backends, "jobs", "listCheckpointPermissions");
   if (able.length === 1) return first;
   const { signal } = exchange.request;

@@ -1,4 +1,5 @@
 import type { NamedBackend } from "../backends.ts";
+import { followClient } from "../client-signal.ts";
 import { badRequest, uploadNotFound } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, readQuery } from "../http/exchange.ts";
@@ -40,9 +41,8 @@ export async function addUploadPart(gateway: Gateway, exchange: Exchange): Promi
     }
     const hint = hintedBackend(gateway, exchange, query, form.hint);
     const backend = await locateUpload(gateway, id, hint);
-    const part = await changing(
-      backend.uploads.addUploadPart(id, form.file.content, gateway.stopping),
-    );
+    const signal = followClient(exchange.request.signal, gateway.stopping);
+    const part = await changing(backend.uploads.addUploadPart(id, form.file.content, signal));
     return answerWith(exchange, completePart(part, id), part);
   } finally {
     await form.discard();
@@ -56,9 +56,10 @@ export async function completeUploadParts(gateway: Gateway, exchange: Exchange):
   const { hint, fields } = await readJson(exchange.request, gateway.settings.idleSeconds);
   const backend = await locateUpload(gateway, id, hintedBackend(gateway, exchange, query, hint));
   const upload = await changing(backend.uploads.completeUpload(id, fields, gateway.stopping));
-  const { file } = upload;
+  const { file, sha256 } = upload;
   if (!isFile(file)) return answerWith(exchange, completeUpload(upload), upload);
-  await gateway.ledger.record("file", [toEntry(backend, file)]);
+  const digest = typeof sha256 === "string" ? sha256 : undefined;
+  await gateway.ledger.record("file", [toEntry(backend, file, digest)]);
   return answerWith(exchange, completeUpload({ ...upload, file: completeFile(file) }), upload);
 }
 

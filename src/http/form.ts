@@ -19,6 +19,8 @@ export interface Form {
 export interface FormFile {
   readonly content: Blob;
   readonly filename: string;
+  /** Of the content, in hexadecimal. */
+  readonly sha256: string;
 }
 
 /** What a form may hold. */
@@ -55,8 +57,9 @@ export async function readForm(request: Request, limits: FormLimits): Promise<Fo
     }
     parser.end();
     const { file, hint, fields } = collector.finish();
-    const content = await spool.finish(file.type);
-    return { hint, fields, file: { content, filename: file.filename }, discard: spool.discard };
+    const { content, sha256 } = await spool.finish(file.type);
+    const { filename } = file;
+    return { hint, fields, file: { content, filename, sha256 }, discard: spool.discard };
   } catch (error) {
     await spool.discard();
     throw error;

@@ -1,5 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type Digest, digestBytes, startDigest } from "../digest/digest.ts";
 import { createFileWriter, explainWriteError, type FileWriter } from "../file-writer.ts";
 
 /** Keeps the bytes of one file: in memory while they are few, else in a file of its own. */
@@ -9,8 +10,8 @@ export interface Spool {
   write(chunk: Uint8Array): void;
   /** Waits for the disk; throws a 507 when it is full. */
   settle(): Promise<void>;
-  /** All the bytes; to be called once, after the last `write`. */
-  finish(type: string): Promise<Blob>;
+  /** All the bytes and their SHA-256; to be called once, after the last `write`. */
+  finish(type: string): Promise<{ readonly content: Blob; readonly sha256: string }>;
   /** Removes what is on disk; to be called on every way out. */
   discard(): Promise<void>;
 }
@@ -23,13 +24,15 @@ export function createSpool(directory: string): Spool {
   let chunks: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
   let writer: FileWriter | undefined;
+  let digest: Digest | undefined;
   let closed = false;
 
   async function settle(): Promise<void> {
     if (writer === undefined) {
       if (size <= maxMemoryBytes) return;
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      writer = await createFileWriter(path);
+      digest = startDigest();
+      writer = await createFileWriter(path, digest.update);
       for (const chunk of chunks) writer.write(chunk);
       chunks = [];
     }
@@ -45,16 +48,21 @@ export function createSpool(directory: string): Spool {
     },
     settle: () => settle().catch(explain),
     async finish(type) {
-      if (writer === undefined) return new Blob(chunks, { type });
+      if (writer === undefined || digest === undefined) {
+        return { content: new Blob(chunks, { type }), sha256: digestBytes(chunks) };
+      }
       closed = true;
       await writer.end().catch(explain);
-      return Bun.file(path, { type });
+      return { content: Bun.file(path, { type }), sha256: await digest.finish() };
     },
     async discard() {
       chunks = [];
       if (writer === undefined) return;
-      if (!closed) await writer.abandon();
-      closed = true;
+      if (!closed) {
+        closed = true;
+        await writer.abandon();
+        await digest?.finish();
+      }
       await rm(path, { force: true });
     },
   };

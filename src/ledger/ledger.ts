@@ -17,6 +17,8 @@ export interface Entry {
   readonly created_at: number;
   /** The last seen object. */
   readonly object: Fields;
+  /** Of the content of a file that came through this gateway, in hexadecimal. */
+  readonly sha256?: string;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface Ledger {
    * older than it; the nearest one first.
    */
   findNear(near: NearQuery): Promise<readonly Entry[]>;
-  /** Writes what is new or has changed. */
+  /** Writes what is new or has changed; a known `sha256` stays where the new entry has none. */
   record(kind: Kind, entries: readonly Entry[]): Promise<void>;
   forget(kind: Kind, id: string): Promise<void>;
   /** Throws if the ledger cannot be read. */
@@ -52,9 +54,10 @@ interface Row {
   readonly backend: string;
   readonly created_at: number | bigint | string;
   readonly object: string;
+  readonly sha256: string | null;
 }
 
-// SQLite takes at most 32,766 parameters in a statement; five go with each row.
+// SQLite takes at most 32,766 parameters in a statement; six go with each row.
 const rowsPerStatement = 1000;
 
 /** Opens the ledger at `path`, a SQLite file, and brings its schema up to date. */
@@ -101,16 +104,22 @@ async function migrate(sql: SQL, path: string): Promise<void> {
 }
 
 function createLedger(sql: SQL, log: Log): Ledger {
+  const recent = createRecentEntries();
+
   function logFailure(action: string, error: unknown): void {
     log.write("error", `Cannot ${action} the ledger`, { error: messageOf(error) });
   }
 
   return {
     async find(kind, id) {
+      const known = recent.get(kind, id);
+      if (known !== undefined) return known;
       try {
         const rows: Row[] =
-          await sql`SELECT id, backend, created_at, object FROM objects WHERE kind = ${kind} AND id = ${id}`;
-        return rows[0] && toEntry(rows[0]);
+          await sql`SELECT id, backend, created_at, object, sha256 FROM objects WHERE kind = ${kind} AND id = ${id}`;
+        const entry = rows[0] && toEntry(rows[0]);
+        if (entry !== undefined) recent.set(kind, entry);
+        return entry;
       } catch (error) {
         logFailure("read", error);
         return undefined;
@@ -121,10 +130,10 @@ function createLedger(sql: SQL, log: Log): Ledger {
       try {
         const rows: Row[] =
           side === "newer"
-            ? await sql`SELECT id, backend, created_at, object FROM objects
+            ? await sql`SELECT id, backend, created_at, object, sha256 FROM objects
                 WHERE kind = ${kind} AND backend = ${backend} AND created_at > ${created_at}
                 ORDER BY created_at ASC LIMIT ${limit}`
-            : await sql`SELECT id, backend, created_at, object FROM objects
+            : await sql`SELECT id, backend, created_at, object, sha256 FROM objects
                 WHERE kind = ${kind} AND backend = ${backend} AND created_at < ${created_at}
                 ORDER BY created_at DESC LIMIT ${limit}`;
         return rows.map(toEntry);
@@ -139,18 +148,22 @@ function createLedger(sql: SQL, log: Log): Ledger {
         for (let start = 0; start < entries.length; start += rowsPerStatement) {
           const rows = entries
             .slice(start, start + rowsPerStatement)
-            .map(({ id, backend, created_at, object }) => ({
+            .map(({ id, backend, created_at, object, sha256 = null }) => ({
               kind,
               id,
               backend,
               created_at,
               object: JSON.stringify(object),
+              sha256,
             }));
           await sql`INSERT INTO objects ${sql(rows)}
             ON CONFLICT (kind, id) DO UPDATE SET
-              backend = excluded.backend, created_at = excluded.created_at, object = excluded.object
-            WHERE objects.object <> excluded.object OR objects.backend <> excluded.backend`;
+              backend = excluded.backend, created_at = excluded.created_at, object = excluded.object,
+              sha256 = COALESCE(excluded.sha256, objects.sha256)
+            WHERE objects.object <> excluded.object OR objects.backend <> excluded.backend
+              OR excluded.sha256 IS NOT NULL`;
         }
+        for (const entry of entries) recent.update(kind, entry);
       } catch (error) {
         logFailure("write to", error);
       }
@@ -162,6 +175,7 @@ function createLedger(sql: SQL, log: Log): Ledger {
       } catch (error) {
         logFailure("write to", error);
       }
+      recent.delete(kind, id);
     },
 
     async ping() {
@@ -176,7 +190,40 @@ function createLedger(sql: SQL, log: Log): Ledger {
 
 function toEntry(row: Row): Entry {
   const object: Fields = JSON.parse(row.object);
-  return { id: row.id, backend: row.backend, created_at: Number(row.created_at), object };
+  return {
+    id: row.id,
+    backend: row.backend,
+    created_at: Number(row.created_at),
+    object,
+    ...(row.sha256 !== null && { sha256: row.sha256 }),
+  };
+}
+
+const maxRecentEntries = 1000;
+
+/** The entries asked for last: reading one from the database costs as much as half a small call. */
+function createRecentEntries() {
+  const entries = new Map<string, Entry>();
+  const keyOf = (kind: Kind, id: string) => `${kind} ${id}`;
+
+  return {
+    get: (kind: Kind, id: string) => entries.get(keyOf(kind, id)),
+    set(kind: Kind, entry: Entry): void {
+      const key = keyOf(kind, entry.id);
+      entries.delete(key);
+      entries.set(key, entry);
+      if (entries.size <= maxRecentEntries) return;
+      const [oldest] = entries.keys();
+      if (oldest !== undefined) entries.delete(oldest);
+    },
+    /** Lists bring thousands that nobody asks for, so only what is here already changes. */
+    update(kind: Kind, entry: Entry): void {
+      const key = keyOf(kind, entry.id);
+      const known = entries.get(key);
+      if (known !== undefined) entries.set(key, { ...known, ...entry });
+    },
+    delete: (kind: Kind, id: string) => entries.delete(keyOf(kind, id)),
+  };
 }
 
 function messageOf(error: unknown): string {

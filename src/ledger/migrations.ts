@@ -14,4 +14,5 @@ export const migrations: readonly (readonly string[])[] = [
     )`,
     "CREATE INDEX objects_by_time ON objects (kind, backend, created_at)",
   ],
+  ["ALTER TABLE objects ADD COLUMN sha256 TEXT"],
 ];

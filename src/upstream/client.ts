@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { type ApiError, badRequest } from "../errors.ts";
+import { outliveClient } from "../client-signal.ts";
+import { ApiError, badRequest } from "../errors.ts";
 import { type Fields, type FileContent, withRequestId } from "../provider.ts";
 import { readContent } from "./content.ts";
 import { type Deadline, startDeadline } from "./deadline.ts";
@@ -10,7 +11,7 @@ import {
   refuseAnswer,
   requestIdFrom,
 } from "./failures.ts";
-import { encodeForm, type FormBody } from "./form.ts";
+import { type EncodedForm, encodeForm, type FormBody } from "./form.ts";
 
 /** A service that speaks OpenAI-shaped JSON, and our account there. */
 export interface UpstreamOptions {
@@ -20,6 +21,11 @@ export interface UpstreamOptions {
   readonly baseUrl: string;
   /** Sent with every call: the credential and what else the account needs. */
   readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Headers of a credential that changes with time, asked for before every call. `refused` is true
+   * after a 401 to the ones before: the call is then sent once more. Throws `ApiError`.
+   */
+  readonly authorize?: (refused: boolean, signal: AbortSignal) => Promise<Headers>;
   /** Sent with every call, before the call's own. */
   readonly query?: Query;
   /**
@@ -32,6 +38,8 @@ export interface UpstreamOptions {
   /** Reads the JSON of an error; absent for services that answer as OpenAI does. */
   readonly readError?: ErrorReader;
 }
+
+type Headers = Readonly<Record<string, string>>;
 
 /** Parameters of a query; the undefined ones are left out. */
 export type Query = Readonly<Record<string, string | number | undefined>>;
@@ -57,7 +65,10 @@ export interface Upstream {
     schema: Schema<Answer>,
     signal: AbortSignal,
   ): Promise<Answer>;
-  /** Sends multipart/form-data, streamed. */
+  /**
+   * Sends multipart/form-data, streamed. A failure before the last byte says that the call may be
+   * repeated: no service can have the whole of it. At the last byte `outliveClient` is called.
+   */
   postForm<Answer extends object>(
     path: Path,
     form: FormBody,
@@ -88,23 +99,59 @@ const Deleted = v.looseObject({ deleted: v.literal(true) });
 
 /** Makes the client of one service; contacts nothing. */
 export function connectUpstream(options: UpstreamOptions): Upstream {
-  const service = { requestIdHeaders: ["x-request-id"], ...options };
+  const service = {
+    requestIdHeaders: ["x-request-id"],
+    ...options,
+    baseUrl: options.baseUrl.replace(/\/+$/, ""),
+    headers: { "user-agent": "tunegate", ...lowerNames(options.headers) },
+  };
 
-  async function send(
+  async function send(call: Call, headers: Headers, deadline: Deadline): Promise<Response> {
+    let response = await attempt(call, headers, deadline, false);
+    if (response.status === 401 && service.authorize !== undefined) {
+      await response.body?.cancel();
+      response = await attempt(call, headers, deadline, true);
+    }
+    if (!response.ok) throw await readRefusal(service, response, deadline);
+    return response;
+  }
+
+  async function attempt(
     call: Call,
-    headers: Readonly<Record<string, string>>,
+    headers: Headers,
     deadline: Deadline,
+    refused: boolean,
   ): Promise<Response> {
     const url = makeUrl(service, call);
-    const init = makeInit(service, call, headers, deadline);
+    const credential = await authorize(refused, deadline);
+    const form =
+      call.form &&
+      encodeForm(call.form, {
+        onProgress: deadline.extend,
+        onTaken: () => outliveClient(deadline.client),
+      });
+    const init = makeInit(service, call, form, { ...headers, ...credential }, deadline);
+    const isWhole = () => form?.isTaken() ?? true;
     let response: Response;
     try {
       response = await fetch(url, init);
     } catch (cause) {
-      throw explainFailure(service, cause, deadline);
+      throw explainFailure(service, cause, deadline, { sentWhole: isWhole() });
     }
-    if (!response.ok) throw await readRefusal(service, response, deadline);
-    return response;
+    if (!response.ok || isWhole()) return response;
+    await response.body?.cancel();
+    const requestId = requestIdFrom(service, response);
+    throw refuseAnswer(service, "it came before the whole file was sent", requestId);
+  }
+
+  async function authorize(refused: boolean, deadline: Deadline): Promise<Headers> {
+    if (service.authorize === undefined) return {};
+    try {
+      return await service.authorize(refused, deadline.signal);
+    } catch (cause) {
+      if (cause instanceof ApiError || !deadline.signal.aborted) throw cause;
+      throw explainFailure(service, cause, deadline, { sentWhole: false });
+    }
   }
 
   async function request<Answer extends object>(
@@ -133,7 +180,7 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
       text = await readText(response);
     } catch (cause) {
       if (cause instanceof RangeError) throw refuseAnswer(service, cause.message, requestId);
-      throw explainFailure(service, cause, deadline, requestId);
+      throw explainFailure(service, cause, deadline, { requestId });
     }
     // "No content" is all that some services say of what is gone.
     if (call.method === "DELETE" && response.status === 204) text = '{"deleted":true}';
@@ -173,13 +220,19 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
 }
 
 function makeUrl(service: UpstreamOptions, call: Call): string {
-  const path = call.path.map(encodeSegment).join("/");
-  const query = new URLSearchParams();
+  let url = service.baseUrl;
+  for (const segment of call.path) url += `/${encodeSegment(segment)}`;
+  const query: [string, string][] = [];
   for (const [name, value] of Object.entries({ ...service.query, ...call.query })) {
-    if (value !== undefined) query.append(name, String(value));
+    if (value !== undefined) query.push([name, String(value)]);
   }
-  const base = service.baseUrl.replace(/\/+$/, "");
-  return query.size === 0 ? `${base}/${path}` : `${base}/${path}?${query}`;
+  return query.length === 0 ? url : `${url}?${new URLSearchParams(query)}`;
+}
+
+function lowerNames(headers: Headers): Headers {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  );
 }
 
 /** URLs have no way to write the names `.` and `..`, and an empty name is the list above it. */
@@ -193,12 +246,11 @@ function encodeSegment(segment: string): string {
 function makeInit(
   service: UpstreamOptions,
   call: Call,
-  callHeaders: Readonly<Record<string, string>>,
+  form: EncodedForm | undefined,
+  callHeaders: Headers,
   deadline: Deadline,
 ): RequestInit {
-  const headers = new Headers({ "user-agent": "tunegate" });
-  for (const [name, value] of Object.entries(service.headers)) headers.set(name, value);
-  for (const [name, value] of Object.entries(callHeaders)) headers.set(name, value);
+  const headers: Record<string, string> = { ...service.headers, ...callHeaders };
   const init = {
     method: call.method,
     headers,
@@ -211,15 +263,14 @@ function makeInit(
     // the meantime: nobody could tell whether it was carried out.
     keepalive: call.method === "GET",
   };
-  if (call.form !== undefined) {
-    const form = encodeForm(call.form, deadline.extend);
-    headers.set("content-type", form.contentType);
+  if (form !== undefined) {
+    headers["content-type"] = form.contentType;
     // Without it the body goes chunked, which not every service takes.
-    headers.set("content-length", String(form.length));
+    headers["content-length"] = String(form.length);
     return { ...init, body: form.stream };
   }
   if (call.json === undefined) return init;
-  headers.set("content-type", "application/json");
+  headers["content-type"] = "application/json";
   return { ...init, body: JSON.stringify(call.json) };
 }
 

@@ -29,7 +29,7 @@ export async function readContent(
   // The length is that of the compressed bytes, and fetch has unpacked them.
   if (response.headers.has("content-encoding")) delete headers["content-length"];
 
-  const explain = (cause: unknown) => explainFailure(service, cause, deadline, requestId);
+  const explain = (cause: unknown) => explainFailure(service, cause, deadline, { requestId });
   const length = Number(headers["content-length"] ?? Number.NaN);
   if (length <= maxBlobBytes || response.body === null) {
     try {

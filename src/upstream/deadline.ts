@@ -18,14 +18,22 @@ export interface Deadline {
 /** Starts the time, in seconds, of one call on behalf of a client. */
 export function startDeadline(seconds: number, client: AbortSignal): Deadline {
   const controller = new AbortController();
-  const abort = () => controller.abort(new DOMException("The deadline is over", "TimeoutError"));
-  let timer = setTimeout(abort, seconds * 1000);
+  let over = false;
   let ended = false;
+  // By hand, for AbortSignal.any costs as much as a fifth of a whole call.
+  const follow = () => controller.abort(client.reason);
+  const abort = () => {
+    over = !client.aborted;
+    controller.abort(new DOMException("The deadline is over", "TimeoutError"));
+  };
+  let timer = setTimeout(abort, seconds * 1000);
+  if (client.aborted) follow();
+  else client.addEventListener("abort", follow, { once: true });
   return {
-    signal: AbortSignal.any([client, controller.signal]),
+    signal: controller.signal,
     client,
     seconds,
-    isOver: () => controller.signal.aborted,
+    isOver: () => over,
     extend() {
       clearTimeout(timer);
       if (!ended) timer = setTimeout(abort, seconds * 1000);
@@ -33,6 +41,7 @@ export function startDeadline(seconds: number, client: AbortSignal): Deadline {
     pause: () => clearTimeout(timer),
     end() {
       clearTimeout(timer);
+      client.removeEventListener("abort", follow);
       ended = true;
     },
   };

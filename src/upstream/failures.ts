@@ -67,6 +67,14 @@ const connectionFailures = new Map([
   ["Malformed_HTTP_Response", "what answers there does not speak HTTP"],
 ]);
 
+/** How far a call has come that failed. */
+export interface CallProgress {
+  /** Of the answer, if it has begun. */
+  readonly requestId?: string | null;
+  /** False where the service cannot have the whole request, so that it cannot have acted on it. */
+  readonly sentWhole?: boolean;
+}
+
 /**
  * What to throw when `fetch` or the reading of an answer threw `cause`: the client's own abort, a
  * 504, the failure of the content that was to be sent, or a 502.
@@ -75,15 +83,16 @@ export function explainFailure(
   service: Service,
   cause: unknown,
   deadline: Deadline,
-  requestId: string | null = null,
+  { requestId = null, sentWhole = true }: CallProgress = {},
 ): unknown {
   if (deadline.client.aborted) return deadline.client.reason;
   if (cause instanceof ContentError) return cause.cause;
   const headers = idHeader(requestId);
-  const get = `Cannot get an answer from backend "${service.backend}":`;
+  const get = `Cannot ${sentWhole ? "get an answer from" : "send the whole file to"} backend "${service.backend}":`;
+  const retry = sentWhole ? undefined : true;
   if (deadline.isOver()) {
-    const message = `${get} it took more than ${deadline.seconds} seconds`;
-    return new ApiError(504, message, { code: "upstream_timeout", headers, cause });
+    const message = `${get} it took ${sentWhole ? "more than" : "nothing for"} ${deadline.seconds} seconds`;
+    return new ApiError(504, message, { code: "upstream_timeout", headers, retry, cause });
   }
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   const reason = neverSent.get(code);
@@ -92,7 +101,7 @@ export function explainFailure(
     return new ApiError(502, message, { code: "upstream_unreachable", retry: true, cause });
   }
   const message = `${get} ${connectionFailures.get(code) ?? describeCode(code)}`;
-  return new ApiError(502, message, { code: "upstream_connection_failed", headers, cause });
+  return new ApiError(502, message, { code: "upstream_connection_failed", headers, retry, cause });
 }
 
 function describeCode(code: string): string {
@@ -111,9 +120,12 @@ export async function readRefusal(
   if (deadline.signal.aborted) return explainFailure(service, undefined, deadline);
   const headers = keepHeaders(service, response);
   const use = `Cannot use backend "${service.backend}":`;
+  const body = parseJson(text);
+  const said = service.readError?.(body) ?? readOpenAIError(body) ?? {};
   if (status === 401) {
-    // The service's own message repeats a part of the key.
-    const message = `${use} the service does not accept its credential; correct it in the configuration`;
+    // The service's own message repeats a part of the key; its code may tell of a missing role.
+    const word = /^[A-Za-z_]{1,60}$/.test(said.code ?? "") ? ` (${said.code})` : "";
+    const message = `${use} the service does not accept its credential${word}; correct it in the configuration`;
     const code = "upstream_authentication_error";
     return new ApiError(502, message, { code, headers, retry: false });
   }
@@ -121,8 +133,6 @@ export async function readRefusal(
     const message = `${use} it answers with a redirect (${status}); configure the address that it redirects to`;
     return new ApiError(502, message, { code: "upstream_redirect", headers, retry: false });
   }
-  const body = parseJson(text);
-  const said = service.readError?.(body) ?? readOpenAIError(body) ?? {};
   const reason = said.message ?? (body === undefined ? findPlainText(text) : undefined);
   if (status >= 500) {
     const end = reason === undefined ? "" : `: ${reason.slice(0, maxForeignText)}`;

@@ -37,14 +37,26 @@ export class ContentError extends Error {
   override readonly name = "ContentError";
 }
 
-/**
- * Encodes a form as a stream whose length in bytes is known; `onProgress` is called whenever the
- * receiver has taken another chunk.
- */
-export function encodeForm(
-  form: FormBody,
-  onProgress: () => void,
-): { contentType: string; length: number; stream: ReadableStream<Uint8Array> } {
+/** A form on its way out, and what is told of it. */
+export interface EncodedForm {
+  readonly contentType: string;
+  /** Of `stream`, in bytes. */
+  readonly length: number;
+  readonly stream: ReadableStream<Uint8Array>;
+  /** Whether the last byte has been taken: until then no receiver can have the whole form. */
+  isTaken(): boolean;
+}
+
+/** Who hears of a form on its way out. */
+export interface FormProgress {
+  /** The receiver has taken another chunk. */
+  readonly onProgress: () => void;
+  /** The receiver takes the last one. */
+  readonly onTaken: () => void;
+}
+
+/** Encodes a form as a stream whose length is known. */
+export function encodeForm(form: FormBody, listener: FormProgress): EncodedForm {
   const boundary = `form-${crypto.randomUUID()}`;
   const { name, filename, content } = form.file;
   const encoder = new TextEncoder();
@@ -56,10 +68,16 @@ export function encodeForm(
       `Content-Type: ${content.type || "application/octet-stream"}\r\n\r\n`,
   );
   const tail = encoder.encode(`\r\n--${boundary}--\r\n`);
+  let taken = false;
+  const parts = readParts(head, content, tail, () => {
+    taken = true;
+    listener.onTaken();
+  });
   return {
     contentType: `multipart/form-data; boundary=${boundary}`,
     length: head.length + content.size + tail.length,
-    stream: streamParts(head, content, tail, onProgress),
+    stream: streamParts(parts, listener.onProgress),
+    isTaken: () => taken,
   };
 }
 
@@ -73,12 +91,9 @@ function escapeName(name: string): string {
 }
 
 function streamParts(
-  head: Uint8Array,
-  content: Blob,
-  tail: Uint8Array,
+  parts: AsyncGenerator<Uint8Array, void>,
   onProgress: () => void,
 ): ReadableStream<Uint8Array> {
-  const parts = readParts(head, content, tail);
   return new ReadableStream({
     async pull(controller) {
       onProgress();
@@ -96,6 +111,7 @@ async function* readParts(
   head: Uint8Array,
   content: Blob,
   tail: Uint8Array,
+  onTaken: () => void,
 ): AsyncGenerator<Uint8Array, void> {
   yield head;
   let bytes = 0;
@@ -103,6 +119,7 @@ async function* readParts(
     for await (const chunk of content.stream()) {
       bytes += chunk.length;
       yield chunk;
+      collectGarbage(chunk.length);
     }
   } catch (cause) {
     throw new ContentError("Cannot read the file that is to be sent", { cause });
@@ -111,5 +128,17 @@ async function* readParts(
     const cause = new Error(`Cannot send a file: it has ${bytes} bytes, not ${content.size}`);
     throw new ContentError(cause.message, { cause });
   }
+  onTaken();
   yield tail;
+}
+
+const collectionBytes = 32 * 1024 * 1024;
+let uncollectedBytes = 0;
+
+/** Large chunks that live for a moment pile up by the hundred MiB before the engine sees a need. */
+function collectGarbage(bytes: number): void {
+  uncollectedBytes += bytes;
+  if (uncollectedBytes < collectionBytes) return;
+  uncollectedBytes = 0;
+  Bun.gc(true);
 }

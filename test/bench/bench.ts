@@ -1,17 +1,15 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { createClient } from "./client.ts";
 import { makeGroups } from "./groups.ts";
 import { describeMachine, nameSystem } from "./machine.ts";
 import { type Options, readOptions, usage } from "./options.ts";
-import { chooseLayout, endAll, startGuard, startProcess } from "./processes.ts";
+import { chooseLayout, endAll, startGuard } from "./processes.ts";
 import { renderText } from "./report/render.ts";
 import { makeLines } from "./report/report.ts";
 import { checkReadme, writeReadme, writeReport } from "./report/write.ts";
 import { createResults } from "./results.ts";
 import { type Bench, type Group, runGroup } from "./run.ts";
-import type { Place } from "./targets/target.ts";
 
 // All of `bun run bench`: see --help. It needs Linux, because memory and CPU time are read from
 // outside, in /proc.
@@ -34,13 +32,12 @@ async function run(words: readonly string[]): Promise<void> {
   if (process.platform !== "linux") throw new Error("Cannot measure here: it takes Linux's /proc");
   if (options.readme) await checkReadme();
   const machine = describeMachine();
-  const place = await openPlace(options);
+  const place = openPlace(options);
   const groups = makeGroups(place, options);
   const rows = groups.flatMap((group) => group.rows);
   if (rows.length === 0) throw new Error(`Cannot measure "${options.only}": no row is named so`);
   const bench: Bench = {
     place,
-    client: createClient(place.layout),
     results: createResults(),
     effort: options.quick
       ? { warmUpSeconds: 0.2, seconds: 0.5 }
@@ -62,7 +59,7 @@ async function run(words: readonly string[]): Promise<void> {
     layout:
       place.layout.proxy === undefined
         ? "Every process on any CPU."
-        : "The proxy alone on one CPU, the client and the upstream on the other.",
+        : "For small requests the proxy alone on one CPU, the client and the upstream on the other; for the rest every process on any CPU.",
     rounds: options.rounds,
     targets: [...targets],
     ...makeLines(rows, [...targets], bench.results),
@@ -72,26 +69,14 @@ async function run(words: readonly string[]): Promise<void> {
   if (options.readme) await writeReadme(report);
 }
 
-/** Makes the directories, one of which goes when this program ends, and starts the upstream. */
-async function openPlace({ pinned }: Options): Promise<Place> {
+/** Makes the directories, one of which goes when this program ends. */
+function openPlace({ pinned }: Options): Bench["place"] {
   const directory = mkdtempSync(join(tmpdir(), "tunegate-bench-"));
   startGuard(directory);
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   const cache = join(caches, "tunegate-bench");
   mkdirSync(cache, { recursive: true });
-  const layout = chooseLayout(pinned);
-  const upstream = startProcess({
-    name: "upstream",
-    command: [process.execPath, join(import.meta.dir, "upstream/main.ts")],
-    directory,
-    cpu: layout.rest,
-  });
-  while (upstream.isRunning()) {
-    const url = /listens on (\S+)/.exec(upstream.readLog())?.[1];
-    if (url !== undefined) return { upstream: url, directory, cache, layout };
-    await Bun.sleep(10);
-  }
-  throw new Error(`Cannot start the upstream: ${upstream.readLog()}`);
+  return { directory, cache, layout: chooseLayout(pinned) };
 }
 
 /** Gets every target ready and returns their versions; one that fails is missing in all rows. */

@@ -10,23 +10,28 @@ import { transferRows } from "./rows/transfers.ts";
 import type { Group } from "./run.ts";
 import { direct } from "./targets/direct.ts";
 import { litellm } from "./targets/litellm.ts";
-import { nginx, nginxBuffered } from "./targets/nginx.ts";
+import { nginx, nginxPlain } from "./targets/nginx.ts";
 import { portkey } from "./targets/portkey.ts";
-import type { Place } from "./targets/target.ts";
+import type { Ground } from "./targets/target.ts";
 import { createFullTunegate, createTunegate } from "./targets/tunegate.ts";
 
 /** All that is to be measured, as far as the options ask for it. */
-export function makeGroups({ directory, cache }: Place, options: Options): readonly Group[] {
+export function makeGroups({ directory, cache }: Ground, options: Options): readonly Group[] {
   const executable = join(directory, "tunegate");
   const ledgerJobs = options.quick ? 100_000 : 1_000_000;
+  const targets = [direct, nginx, nginxPlain, createTunegate(executable), portkey, litellm];
   const groups: readonly Group[] = [
+    // A proxy may use both CPUs for one upload, as it would anywhere else.
     {
-      name: "all targets",
-      rows: [startRow, sizeRow, ...transferRows, ...requestRows],
-      targets: [direct, nginx, nginxBuffered, createTunegate(executable), portkey, litellm],
+      name: "start and transfers",
+      pinned: false,
+      rows: [startRow, sizeRow, ...transferRows],
+      targets,
     },
+    { name: "requests", pinned: true, rows: requestRows, targets },
     {
       name: "full ledger",
+      pinned: true,
       rows: makeLedgerRows(ledgerJobs),
       targets: [direct, createFullTunegate(executable)],
       async prepare(own) {

@@ -1,17 +1,20 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Client } from "./client.ts";
+import { type Client, createClient } from "./client.ts";
 import { exchange, writeHead } from "./load/exchange.ts";
+import { startProcess } from "./processes.ts";
 import type { Results } from "./results.ts";
 import type { Effort, Row } from "./rows/row.ts";
 import { startRow } from "./rows/start.ts";
-import type { Place, RunningTarget, Target } from "./targets/target.ts";
+import type { Ground, Place, RunningTarget, Target } from "./targets/target.ts";
 import { fileId } from "./upstream/objects.ts";
 import { readMemory } from "./usage.ts";
 
 /** Rows that are measured with the same targets, which run at the same time. */
 export interface Group {
   readonly name: string;
+  /** Whether the proxy has a CPU for itself. */
+  readonly pinned: boolean;
   readonly rows: readonly Row[];
   readonly targets: readonly Target[];
   /** Gets the directory of a target ready before each start; absent, it starts with an empty one. */
@@ -20,14 +23,19 @@ export interface Group {
 
 /** What groups are run with. */
 export interface Bench {
-  readonly client: Client;
   readonly results: Results;
   readonly effort: Effort;
   readonly rounds: number;
   /** The directory is the one above those of the targets. */
-  readonly place: Place;
+  readonly place: Ground;
   /** Tells how far the measuring is. */
   readonly report: (progress: string) => void;
+}
+
+/** A group with what its targets and rows work with. */
+interface Setting extends Group, Bench {
+  readonly place: Place;
+  readonly client: Client;
 }
 
 interface Runner {
@@ -45,22 +53,45 @@ const startTimeoutSeconds = 120;
  * with another one and with new processes.
  */
 export async function runGroup(group: Group, bench: Bench): Promise<void> {
-  for (let round = 0; round < bench.rounds; round += 1) {
-    const progress = `${group.name}, round ${round + 1} of ${bench.rounds}`;
-    bench.report(`${progress}: start`);
-    const runners = await startTargets(group, bench);
+  const layout = group.pinned ? bench.place.layout : { proxy: undefined, rest: undefined };
+  const upstream = await startUpstream(bench.place.directory, layout.rest);
+  const place = { ...bench.place, layout, upstream: upstream.url };
+  try {
+    await runRounds({ ...group, ...bench, place, client: createClient(layout) });
+  } finally {
+    await upstream.stop();
+  }
+}
+
+async function startUpstream(directory: string, cpu: number | undefined) {
+  const program = join(import.meta.dir, "upstream/main.ts");
+  const command = [process.execPath, program];
+  const upstream = startProcess({ name: "upstream", command, directory, cpu });
+  while (upstream.isRunning()) {
+    const url = /listens on (\S+)/.exec(upstream.readLog())?.[1];
+    if (url !== undefined) return { url, stop: upstream.stop };
+    await Bun.sleep(10);
+  }
+  throw new Error(`Cannot start the upstream: ${upstream.readLog()}`);
+}
+
+async function runRounds(setting: Setting): Promise<void> {
+  for (let round = 0; round < setting.rounds; round += 1) {
+    const progress = `${setting.name}, round ${round + 1} of ${setting.rounds}`;
+    setting.report(`${progress}: start`);
+    const runners = await startTargets(setting);
     try {
-      for (const row of group.rows) {
+      for (const row of setting.rows) {
         if (row === startRow) continue;
-        bench.report(`${progress}: ${row.id}`);
-        const measure = (runner: Runner) => measureCell(bench, row, runner);
+        setting.report(`${progress}: ${row.id}`);
+        const measure = (runner: Runner) => measureCell(setting, row, runner);
         if (row.together) await Promise.all(runners.map(measure));
         else for (const runner of rotate(runners, round)) await measure(runner);
       }
       if (round === 0) {
-        bench.report(`${progress}: compare what arrived with what was sent`);
-        for (const row of group.rows) {
-          for (const runner of runners) await verifyCell(bench, row, runner);
+        setting.report(`${progress}: compare what arrived with what was sent`);
+        for (const row of setting.rows) {
+          for (const runner of runners) await verifyCell(setting, row, runner);
         }
       }
     } finally {
@@ -69,16 +100,18 @@ export async function runGroup(group: Group, bench: Bench): Promise<void> {
   }
 }
 
-async function startTargets(group: Group, bench: Bench): Promise<readonly Runner[]> {
+async function startTargets(setting: Setting): Promise<readonly Runner[]> {
   const runners: Runner[] = [];
-  for (const target of group.targets) {
-    const rows = group.rows.filter(({ route }) => target.routes.includes(route));
-    const missing = rows.some(({ id }) => bench.results.get(id, target.name)?.status === "missing");
+  for (const target of setting.targets) {
+    const rows = setting.rows.filter(({ route }) => target.routes.includes(route));
+    const missing = rows.some(
+      ({ id }) => setting.results.get(id, target.name)?.status === "missing",
+    );
     if (missing || rows.length === 0) continue;
     try {
-      runners.push(await startTarget(group, bench, target));
+      runners.push(await startTarget(setting, target));
     } catch (error) {
-      for (const { id } of rows) bench.results.fail(id, target.name, "missing", explain(error));
+      for (const { id } of rows) setting.results.fail(id, target.name, "missing", explain(error));
     }
   }
   await Bun.sleep(settleSeconds * 1000);
@@ -86,22 +119,22 @@ async function startTargets(group: Group, bench: Bench): Promise<readonly Runner
     const { target, running, startSeconds } = runner;
     if (running.process === undefined) continue;
     runner.idleBytes = readMemory(running.process.listPids(), "now");
-    if (!group.rows.includes(startRow) || !target.routes.includes("start")) continue;
-    bench.results.add(startRow.id, target.name, { start: startSeconds, idle: runner.idleBytes });
+    if (!setting.rows.includes(startRow) || !target.routes.includes("start")) continue;
+    setting.results.add(startRow.id, target.name, { start: startSeconds, idle: runner.idleBytes });
   }
   return runners;
 }
 
-async function startTarget(group: Group, bench: Bench, target: Target): Promise<Runner> {
+async function startTarget(setting: Setting, target: Target): Promise<Runner> {
   const directory = join(
-    bench.place.directory,
-    `${group.name}-${target.name}`.replace(/\W+/g, "-"),
+    setting.place.directory,
+    `${setting.name}-${target.name}`.replace(/\W+/g, "-"),
   );
-  if (group.prepare === undefined) await rm(directory, { recursive: true, force: true });
+  if (setting.prepare === undefined) await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
-  await group.prepare?.(directory);
+  await setting.prepare?.(directory);
   const started = performance.now();
-  const running = await target.start({ ...bench.place, directory });
+  const running = await target.start({ ...setting.place, directory });
   try {
     await waitForAnswer(running);
   } catch (error) {
@@ -133,28 +166,28 @@ async function waitForAnswer({ url, headers, process }: RunningTarget): Promise<
   throw new Error(`no right answer for ${startTimeoutSeconds} s: ${reason}`);
 }
 
-async function measureCell(bench: Bench, row: Row, runner: Runner): Promise<void> {
+async function measureCell(setting: Setting, row: Row, runner: Runner): Promise<void> {
   const { target } = runner;
   if (!target.routes.includes(row.route)) return;
-  if (bench.results.get(row.id, target.name)?.status === "failed") return;
+  if (setting.results.get(row.id, target.name)?.status === "failed") return;
   try {
-    bench.results.add(row.id, target.name, await row.measure(makeSubject(bench, runner)));
+    setting.results.add(row.id, target.name, await row.measure(makeSubject(setting, runner)));
   } catch (error) {
-    bench.results.fail(row.id, target.name, "failed", explain(error));
+    setting.results.fail(row.id, target.name, "failed", explain(error));
   }
 }
 
-async function verifyCell(bench: Bench, row: Row, runner: Runner): Promise<void> {
+async function verifyCell(setting: Setting, row: Row, runner: Runner): Promise<void> {
   const { target } = runner;
-  if (bench.results.get(row.id, target.name)?.status !== "measured") return;
+  if (setting.results.get(row.id, target.name)?.status !== "measured") return;
   try {
-    await row.verify?.(makeSubject(bench, runner));
+    await row.verify?.(makeSubject(setting, runner));
   } catch (error) {
-    bench.results.fail(row.id, target.name, "failed", explain(error));
+    setting.results.fail(row.id, target.name, "failed", explain(error));
   }
 }
 
-function makeSubject({ client, effort }: Bench, { running, idleBytes }: Runner) {
+function makeSubject({ client, effort }: Setting, { running, idleBytes }: Runner) {
   return { target: running, client, effort, idleBytes };
 }
 

@@ -36,6 +36,8 @@ export interface FakeOpenAIOptions {
   readonly trainingClosed?: boolean;
   /** The clock, Unix seconds. */
   readonly now?: () => number;
+  /** Larger bodies than that are left out of `requests`. */
+  readonly keptBytes?: number;
 }
 
 /** What the fake account holds; tests may look and change. */
@@ -100,7 +102,7 @@ export async function startFakeOpenAI(options: FakeOpenAIOptions = {}): Promise<
       return route(request, { state, options, now: now() });
     });
     return { ...answer, headers: { ...answer.headers, ...extra } };
-  });
+  }, options.keptBytes);
 
   return {
     ...server,

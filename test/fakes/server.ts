@@ -41,6 +41,14 @@ export interface Fault {
   readonly hang?: true;
   /** Does not read the body of the request, and never answers unless `answer` is given. */
   readonly stall?: true;
+  /** Reads that many bytes of the request's body, or a little more, and goes wrong then. */
+  readonly takes?: number;
+  /** Milliseconds to rest after each piece of the request's body. */
+  readonly pause?: number;
+  /** After an answer in the middle of the request, reads on and throws away what comes. */
+  readonly readsOn?: true;
+  /** After the answer closes the connection, whatever of the request is unread. */
+  readonly closes?: true;
   /** Sends that many bytes of the true answer's body, of the stated whole length, and closes. */
   readonly cutOffAfter?: number;
   /** Sends that many bytes of the true answer's body and then nothing, for ever. */
@@ -62,9 +70,13 @@ export interface FakeServer {
   stop(): Promise<void>;
 }
 
-/** Starts a server on a free port of the loopback. */
+/**
+ * Starts a server on a free port of the loopback. In `requests` it leaves out bodies of more than
+ * `keptBytes`.
+ */
 export async function startServer(
   answer: (request: FakeRequest) => FakeAnswer,
+  keptBytes = Number.POSITIVE_INFINITY,
 ): Promise<FakeServer> {
   const requests: FakeRequest[] = [];
   const faults: { readonly fault: Fault; left: number }[] = [];
@@ -92,9 +104,10 @@ export async function startServer(
       path: url.pathname,
       query: url.searchParams,
       headers: readHeaders(incoming),
-      body: fault.stall ? Buffer.alloc(0) : await readBody(incoming),
+      body: fault.stall ? Buffer.alloc(0) : await readBody(incoming, fault),
     };
-    requests.push(request);
+    const kept = request.body.length <= keptBytes;
+    requests.push(kept ? request : { ...request, body: Buffer.alloc(0) });
     if (fault.delay !== undefined) await Bun.sleep(fault.delay);
     const misbehaves = fault.answer !== undefined || fault.reset || fault.hang;
     const truth = misbehaves && !fault.carriedOut ? undefined : answer(request);
@@ -109,6 +122,8 @@ export async function startServer(
     const length = status === 204 ? {} : { "content-length": String(bytes.length) };
     outgoing.writeHead(status, { ...length, ...headers });
     const sent = fault.cutOffAfter ?? fault.hangAfter;
+    if (fault.readsOn) incoming.resume();
+    if (fault.closes) return void outgoing.end(bytes, () => incoming.socket.destroy());
     if (sent === undefined) return void outgoing.end(bytes);
     outgoing.write(bytes.subarray(0, sent));
     // Time for what was written to leave; then the rest never comes.
@@ -151,8 +166,24 @@ function readHeaders(incoming: IncomingMessage): Headers {
   return headers;
 }
 
-async function readBody(incoming: IncomingMessage): Promise<Buffer> {
+async function readBody(incoming: IncomingMessage, fault: Fault): Promise<Buffer> {
+  const { takes = Number.POSITIVE_INFINITY, pause } = fault;
   const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  let bytes = 0;
+  return await new Promise((resolve, reject) => {
+    function take(chunk: Buffer): void {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= takes) {
+        incoming.pause().off("data", take);
+        resolve(Buffer.concat(chunks));
+      } else if (pause !== undefined) {
+        incoming.pause();
+        setTimeout(() => incoming.resume(), pause);
+      }
+    }
+    incoming.on("data", take);
+    incoming.on("end", () => resolve(Buffer.concat(chunks)));
+    incoming.on("error", reject);
+  });
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ApiError } from "../../src/errors.ts";
 import { type Form, readForm } from "../../src/http/form.ts";
 import { makeDirectory } from "../support/directory.ts";
+import { expectNoUploads } from "../support/open-files.ts";
 
 let directory: ReturnType<typeof makeDirectory>;
 let spoolDirectory: string;
@@ -12,7 +13,10 @@ beforeEach(() => {
   directory = makeDirectory();
   spoolDirectory = join(directory.path, "spool");
 });
-afterEach(() => directory.remove());
+afterEach(async () => {
+  await expectNoUploads(directory.path);
+  directory.remove();
+});
 
 const boundary = "----formdata-undici-074299136741";
 

@@ -27,7 +27,8 @@ function requireMethods(backend: Backend): WholeBackend {
 
 /** A fine-tuning file that is to be uploaded. */
 export function makeUpload(content: Blob, fields: Partial<FileUpload> = {}): FileUpload {
-  return { content, filename: "train.jsonl", purpose: "fine-tune", extra: [], ...fields };
+  const usual = { filename: "train.jsonl", purpose: "fine-tune", sha256: "", extra: [] };
+  return { content, ...usual, ...fields };
 }
 
 /** The last of some items, of which there must be one. */

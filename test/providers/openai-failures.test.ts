@@ -338,10 +338,15 @@ describe("the deadline", () => {
     expect(await catchError(backend.getJob(id, signal))).toMatchObject(late);
   });
 
-  test("an upload that nobody takes is a 504", async () => {
+  test("an upload that nobody takes is a 504 that may be sent again", async () => {
     fake.inject({ stall: true });
     const upload = makeUpload(new Blob([new Uint8Array(20 * 1024 * 1024)]));
-    expect(await catchError(backend.uploadFile(upload, signal))).toMatchObject(late);
+    expect(await catchError(backend.uploadFile(upload, signal))).toMatchObject({
+      status: 504,
+      message: 'Cannot send the whole file to backend "main": it took nothing for 0.3 seconds',
+      code: "upstream_timeout",
+      retry: true,
+    });
   });
 
   test("a download that stops halfway is a 504, small or large", async () => {

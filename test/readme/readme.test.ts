@@ -54,6 +54,7 @@ describe("README.md", () => {
       AZURE_API_KEY: "k",
       OPENAI_API_KEY_RESEARCH: "sk-2",
       TUNEGATE_MASTER_KEY: "mk",
+      GOOGLE_APPLICATION_CREDENTIALS: "/etc/key.json",
     };
     const blocks = Array.from(readme.matchAll(/```yaml\n([\s\S]*?)```/g), ([, text]) => text ?? "");
     expect(blocks.length).toBeGreaterThan(1);

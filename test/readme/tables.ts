@@ -6,19 +6,25 @@ import type { Backend, Runtime } from "../../src/provider.ts";
 
 // The README's tables, made from the code: a test holds the README to them.
 
+const azure = { api_key: "example", api_base: "https://example.openai.azure.com" };
+
 /** Options that make a backend of each provider, contacting nothing. */
-const examples: Readonly<Record<string, unknown>> = {
-  openai: { api_key: "sk-example" },
-  azure: { api_key: "example", api_base: "https://example.openai.azure.com" },
-  local: {},
-};
+const examples: readonly (readonly [label: string, provider: string, options: object])[] = [
+  ["`openai`", "openai", { api_key: "sk-example" }],
+  ["`azure`, v1", "azure", azure],
+  ["`azure`, dated", "azure", { ...azure, api_version: "2025-04-01-preview" }],
+  ["`vertex_ai`", "vertex_ai", { vertex_project: "example", gcs_bucket_name: "example" }],
+  ["`local`", "local", {}],
+];
 
 const operations: readonly (readonly [label: string, ...methods: (keyof Backend)[]])[] = [
   ["upload a file", "uploadFile"],
+  ["import a file by URL", "importFile"],
   ["retrieve, list files", "getFile", "listFiles"],
   ["download, delete a file", "readFile", "deleteFile"],
   ["create, retrieve, list, cancel jobs", "createJob", "getJob", "listJobs", "cancelJob"],
   ["pause, resume a job", "pauseJob", "resumeJob"],
+  ["delete a job", "deleteJob"],
   ["events, checkpoints of a job", "listJobEvents", "listJobCheckpoints"],
   ["checkpoint permissions", "listCheckpointPermissions", "createCheckpointPermissions"],
   ["graders", "runGrader", "validateGrader"],
@@ -27,10 +33,12 @@ const operations: readonly (readonly [label: string, ...methods: (keyof Backend)
 
 /** What each built-in provider can do, read from what its backends have. */
 export function renderCapabilities(): string {
-  const names = Object.keys(providers);
-  const backends = names.map(createExample);
+  const shown = new Set(examples.map(([, provider]) => provider));
+  const missing = Object.keys(providers).find((name) => !shown.has(name));
+  if (missing !== undefined) throw new Error(`There is no example of "${missing}"`);
+  const backends = examples.map(createExample);
   return renderTable(
-    ["operation", ...names.map((name) => `\`${name}\``)],
+    ["operation", ...examples.map(([label]) => label)],
     operations.map(([label, ...methods]) => [
       label,
       ...backends.map((backend) =>
@@ -40,7 +48,7 @@ export function renderCapabilities(): string {
   );
 }
 
-function createExample(name: string): Backend {
+function createExample([, name, options]: (typeof examples)[number]): Backend {
   const provider = providers[name];
   if (provider === undefined) throw new Error(`There is no provider "${name}"`);
   const runtime: Runtime = {
@@ -51,7 +59,7 @@ function createExample(name: string): Backend {
     secrets: [],
     log: () => undefined,
   };
-  return provider.create(v.parse(provider.options, examples[name]), runtime);
+  return provider.create(v.parse(provider.options, options), runtime);
 }
 
 /** The options of one provider, by the descriptions of its schema. */

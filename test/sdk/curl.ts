@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type Checks, runToEnd } from "./checks.ts";
+import type { Transfers } from "./transfers.ts";
 
 /** Where the gateway is and what the lines may use. */
 export interface CurlSettings {
@@ -8,6 +9,8 @@ export interface CurlSettings {
   readonly key: string;
   /** A file to upload. */
   readonly file: string;
+  /** Files to upload at once. */
+  readonly transfers: Transfers;
 }
 
 interface Answer {
@@ -21,7 +24,7 @@ interface Answer {
 /** Checks the curl lines of LiteLLM's pages on fine-tuning, and what only a bare request shows. */
 export async function checkCurl(
   checks: Checks,
-  { url, key, file }: CurlSettings,
+  { url, key, file, transfers }: CurlSettings,
   signal: AbortSignal,
 ): Promise<void> {
   const authorization = ["-H", `Authorization: Bearer ${key}`];
@@ -42,6 +45,23 @@ export async function checkCurl(
     assert.equal(answer.field("bytes"), Bun.file(file).size);
     assert.match(answer.headers.get("x-request-id") ?? "", /^req_/);
     fileId = String(answer.field("id"));
+  });
+
+  await check("-F uploads eight files at once", async () => {
+    const { directory, hashes } = transfers;
+    const answers = await Promise.all(
+      [...hashes.keys()].map((name) =>
+        curl(
+          `${url}/v1/files`,
+          ...["-F", `file=@${join(directory, name)}`],
+          ...["-F", "purpose=user_data"],
+        ),
+      ),
+    );
+    assert.deepEqual(
+      answers.map((answer) => answer.field("filename")),
+      [...hashes.keys()],
+    );
   });
 
   await check("-d creates a job with the hint in its body", async () => {
@@ -135,14 +155,16 @@ async function send(words: readonly string[], signal: AbortSignal): Promise<Answ
   const command = [...program, "-s", "-S", "-i", ...words];
   const { code, output, errors } = await runToEnd({ command }, signal);
   assert.equal(code, 0, errors);
-  const end = output.indexOf("\r\n\r\n");
-  const [first = "", ...lines] = output.slice(0, end).split("\r\n");
+  // Before it sends much, curl asks whether it may, and shows that answer, too.
+  const answer = output.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, "");
+  const end = answer.indexOf("\r\n\r\n");
+  const [first = "", ...lines] = answer.slice(0, end).split("\r\n");
   const headers = new Headers();
   for (const line of lines) {
     const colon = line.indexOf(":");
     headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
   }
-  const text = output.slice(end + 4);
+  const text = answer.slice(end + 4);
   return {
     status: Number(first.split(" ")[1]),
     headers,

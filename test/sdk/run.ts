@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ServerProcess, startServer } from "../demo/server.ts";
@@ -7,6 +7,7 @@ import { type FakeOpenAI, startFakeOpenAI } from "../fakes/openai.ts";
 import { type Binary, checkBinary, findProcesses, isArmExecutable } from "./binary.ts";
 import { type Checks, createChecks, runToEnd } from "./checks.ts";
 import { checkCurl } from "./curl.ts";
+import { checkArrivals, type Transfers, writeTransfers } from "./transfers.ts";
 
 // The second half of .ci/run: lint, build, and OpenAI's own SDKs against the executable. Takes the
 // JUnit report and the exit code of the tests that ran before, and ends with the sum of all.
@@ -86,11 +87,19 @@ async function installBinary(): Promise<Binary> {
 
 async function checkClients(checks: Checks, binary: Binary): Promise<void> {
   const python = await installPython();
-  const fake = await startFakeOpenAI({ organization: "org-fake", project: "proj_fake" });
+  const transfers = await writeTransfers(join(directory, "transfers"));
+  const fake = await startFakeOpenAI({
+    organization: "org-fake",
+    project: "proj_fake",
+    keptBytes: 1024 * 1024,
+  });
   try {
     for (const client of clients) seedAccount(fake, client);
     const server = await startGateway(binary, fake);
-    await driveGateway(checks, server, python);
+    await driveGateway(checks, { url: server.url, python, fake, transfers });
+    await checks.run("no upload is left on the gateway's disk", async () => {
+      assert.deepEqual(await readdir(join(binary.directory, ".tunegate/spool")), []);
+    });
     await checks.run("nothing reached OpenAI that it should not see", () => {
       assert.deepEqual(fake.violations, []);
       assert.ok(fake.requests.length > 100);
@@ -107,19 +116,38 @@ async function checkClients(checks: Checks, binary: Binary): Promise<void> {
   }
 }
 
-async function driveGateway(checks: Checks, { url }: ServerProcess, python: string): Promise<void> {
+interface Drive {
+  readonly url: string;
+  readonly python: string;
+  readonly fake: FakeOpenAI;
+  readonly transfers: Transfers;
+}
+
+async function driveGateway(checks: Checks, drive: Drive): Promise<void> {
+  const { url, python, fake, transfers } = drive;
   const environment = {
     ...process.env,
     GATEWAY_URL: url,
     GATEWAY_KEY: masterKey,
     DATASETS: datasets,
+    TRANSFERS: transfers.directory,
     PYTHONDONTWRITEBYTECODE: "1",
   };
+  const arrive = (client: string, times: number) =>
+    checks.run(`${client}: what was uploaded at once has arrived byte for byte`, () =>
+      checkArrivals(fake, transfers, times),
+    );
   const suite = join(import.meta.dir, "python/suite.py");
   await checks.runProgram("python", { command: [python, suite, "sync", "async"], environment });
-  const node = ["node", join(import.meta.dir, "node.mjs")];
-  await checks.runProgram("node", { command: node, environment });
-  await checkCurl(checks, { url, key: masterKey, file: join(datasets, "training.jsonl") }, signal);
+  await arrive("python", 6);
+  for (const program of ["node.mjs", "node-transfers.mjs"]) {
+    const command = ["node", join(import.meta.dir, program)];
+    await checks.runProgram("node", { command, environment });
+  }
+  await arrive("node", 3);
+  const file = join(datasets, "training.jsonl");
+  await checkCurl(checks, { url, key: masterKey, file, transfers }, signal);
+  await arrive("curl", 1);
 }
 
 async function installPython(): Promise<string> {

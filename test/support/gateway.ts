@@ -37,7 +37,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     providers,
     defaultProvider,
   });
-  const gateway = await startGateway({
+  const starting = startGateway({
     config,
     providers,
     preferredProvider: options.preferredProvider ?? "openai",
@@ -51,6 +51,8 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
       sink: (line) => logLines.push(line),
     }),
   });
+  starting.catch(() => directory?.remove());
+  const gateway = await starting;
   return {
     ...gateway,
     client: new OpenAI({

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { findFreePort, runProgram, startProcess } from "../processes.ts";
 import { upstreamKey } from "../upstream/answers.ts";
-import { type Place, runTarget, type Target } from "./target.ts";
+import { type Ground, runTarget, type Target } from "./target.ts";
 
 const version = "1.104.0";
 const masterKey = "sk-litellm-0123456789";
@@ -65,6 +65,6 @@ general_settings:
   },
 };
 
-function directoryOf({ cache }: Place): string {
+function directoryOf({ cache }: Ground): string {
   return join(cache, `litellm-${version}`);
 }

@@ -3,13 +3,16 @@ import { findFreePort, runProgram, startProcess } from "../processes.ts";
 import { upstreamKey } from "../upstream/answers.ts";
 import { type Place, runTarget, type Target, upstreamRoutes } from "./target.ts";
 
-/** A reverse proxy that passes uploads on as they come. */
-export const nginx = createNginx("nginx", [...upstreamRoutes, "start", "size"], false);
+/** A reverse proxy that passes uploads on as they come and keeps its connections to the upstream. */
+export const nginx = createNginx("nginx", [...upstreamRoutes, "start", "size"], true);
 
-/** The same as it is without settings: it takes a whole upload before it passes it on. */
-export const nginxBuffered = createNginx("nginx, buffered", ["upload"], true);
+/**
+ * The same without these settings: it takes a whole upload before it passes it on, and connects to
+ * the upstream for every request.
+ */
+export const nginxPlain = createNginx("nginx, plain", upstreamRoutes, false);
 
-function createNginx(name: string, routes: Target["routes"], buffered: boolean): Target {
+function createNginx(name: string, routes: Target["routes"], tuned: boolean): Target {
   return {
     name,
     routes,
@@ -19,7 +22,7 @@ function createNginx(name: string, routes: Target["routes"], buffered: boolean):
     async start(place) {
       const port = findFreePort();
       const file = join(place.directory, "nginx.conf");
-      await Bun.write(file, writeConfig(place, port, buffered));
+      await Bun.write(file, writeConfig(place, port, tuned));
       const started = startProcess({
         name: "nginx",
         command: [findProgram(), "-p", place.directory, "-c", file, "-e", "error.log"],
@@ -49,8 +52,13 @@ async function readVersion(program: string): Promise<string> {
   return /nginx\/(\S+)/.exec(text)?.[1] ?? text.trim();
 }
 
-/** As Debian has it, its log of requests included, but one worker and connections that stay. */
-function writeConfig({ upstream, directory }: Place, port: number, buffered: boolean): string {
+const tuning = `
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;`;
+
+/** As Debian has it, its log of requests included, but one worker. */
+function writeConfig({ upstream, directory }: Place, port: number, tuned: boolean): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `  ${kind}_temp_path ${directory}/${kind};\n`)
     .join("");
@@ -68,16 +76,11 @@ ${temporary}  access_log ${directory}/access.log;
   keepalive_requests 1000000000;
   upstream service {
     server ${new URL(upstream).host};
-    keepalive 128;
-    keepalive_requests 1000000000;
-  }
+${tuned ? "    keepalive 128;\n    keepalive_requests 1000000000;\n" : ""}  }
   server {
     listen 127.0.0.1:${port};
     location / {
-      proxy_pass http://service;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_request_buffering ${buffered ? "on" : "off"};
+      proxy_pass http://service;${tuned ? tuning : ""}
     }
   }
 }

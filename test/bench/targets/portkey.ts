@@ -3,7 +3,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { findFreePort, runProgram, startProcess } from "../processes.ts";
 import { upstreamKey } from "../upstream/answers.ts";
-import { type Place, runTarget, type Target, upstreamRoutes } from "./target.ts";
+import { type Ground, runTarget, type Target, upstreamRoutes } from "./target.ts";
 
 const version = "1.15.2";
 
@@ -44,10 +44,10 @@ export const portkey: Target = {
   },
 };
 
-function directoryOf({ cache }: Place): string {
+function directoryOf({ cache }: Ground): string {
   return join(cache, `portkey-${version}`);
 }
 
-function programOf(place: Place): string {
+function programOf(place: Ground): string {
   return join(directoryOf(place), "node_modules/@portkey-ai/gateway/build/start-server.js");
 }

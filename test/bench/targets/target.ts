@@ -7,7 +7,7 @@ export interface Target {
   /** What it can do at all; what is not named is not asked of it. */
   readonly routes: readonly Route[];
   /** Gets it ready, over the network if need be; returns its version. */
-  readonly install: (place: Place) => Promise<string>;
+  readonly install: (ground: Ground) => Promise<string>;
   readonly start: (place: Place) => Promise<RunningTarget>;
 }
 
@@ -32,15 +32,19 @@ export const upstreamRoutes: readonly Route[] = [
   "download",
 ];
 
-/** Where a target runs. */
-export interface Place {
-  /** The upstream, such as `http://127.0.0.1:5000`. */
-  readonly upstream: string;
+/** Where a target is installed. */
+export interface Ground {
   /** An empty directory of its own. */
   readonly directory: string;
   /** Where what was installed once stays. */
   readonly cache: string;
   readonly layout: Layout;
+}
+
+/** Where a target runs. */
+export interface Place extends Ground {
+  /** The upstream, such as `http://127.0.0.1:5000`. */
+  readonly upstream: string;
 }
 
 /** A target that has been started, though it may not answer yet. */

@@ -110,8 +110,11 @@ describe("uploadFile()", () => {
     const missing = Bun.file(`${place.path}-missing`);
     expect(await refusal(upload(backend, { content: missing }))).toMatchObject({ code: "ENOENT" });
     const gone = AbortSignal.abort(new Error("client left"));
-    const fields = { filename: "a", purpose: "batch", extra: [], content: new Blob(["x"]) };
-    expect(await refusal(backend.uploadFile(fields, gone))).toEqual(new Error("client left"));
+    const fields = { filename: "a", purpose: "batch", extra: [], sha256: "" };
+    const content = new Blob(["x"]);
+    expect(await refusal(backend.uploadFile({ ...fields, content }, gone))).toEqual(
+      new Error("client left"),
+    );
     expect(listStored()).toHaveLength(1);
   });
 

@@ -200,6 +200,7 @@ export async function upload(
       content: makeExamples(12),
       filename: "train.jsonl",
       purpose: "fine-tune",
+      sha256: "",
       extra: [],
       ...fields,
     },

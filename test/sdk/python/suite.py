@@ -14,6 +14,7 @@ from support import KEY, URL, Shared, checks
 import openai_checks  # noqa: F401
 import local_checks  # noqa: F401
 import gateway_checks  # noqa: F401
+import transfer_checks  # noqa: F401
 
 
 async def run(label, client):
