@@ -1,103 +1,53 @@
-import * as v from "valibot";
-import { fileNotFound } from "../../src/errors.ts";
-import {
-  type Backend,
-  defineProvider,
-  type FileFields,
-  type FileQuery,
-  type PageQuery,
-  requestIdOf,
-  withRequestId,
-} from "../../src/provider.ts";
-import { connectUpstream, type Query, type Upstream } from "../../src/upstream/client.ts";
+import { StartError } from "../../src/errors.ts";
+import { type Backend, defineProvider, type PageQuery } from "../../src/provider.ts";
+import { connectUpstream, type Query } from "../../src/upstream/client.ts";
 import { makeFileForm, makePartForm } from "../../src/upstream/form.ts";
-import { CheckpointObject, IdentifiedObject } from "../../src/upstream/objects.ts";
+import { CheckpointObject, IdentifiedObject, ListObject } from "../../src/upstream/objects.ts";
 import { listPages, pageSize } from "../../src/upstream/pages.ts";
-import { apiBase, apiKey, extraHeaders, timeoutSeconds } from "../../src/upstream/settings.ts";
-import {
-  EventObject,
-  FileObject,
-  isDeleted,
-  JobObject,
-  readMicrosoftError,
-  StoredFile,
-  translateFile,
-  UploadObject,
-} from "./objects.ts";
-import { checkUpload, translateJob } from "./request.ts";
-import { findSurface } from "./surface.ts";
+import { makeCredential } from "./credential.ts";
+import { readMicrosoftError } from "./errors.ts";
+import { checkExpiry, getFile, listFiles } from "./files.ts";
+import { createJobMaker } from "./job-creation.ts";
+import { EventObject, FileObject, JobObject, UploadObject } from "./objects.ts";
+import { options, type Settings } from "./options.ts";
+import { findSurface, isOlder, methodVersion, type Surface } from "./surface.ts";
 
-const options = v.strictObject({
-  api_base: v.pipe(
-    apiBase,
-    v.description(
-      "The endpoint of the resource, such as https://name.openai.azure.com, or one that ends in /openai/v1",
-    ),
-  ),
-  api_key: v.pipe(apiKey, v.description("A key of the resource")),
-  api_version: v.pipe(
-    v.optional(
-      v.pipe(
-        v.string(),
-        v.regex(
-          /^(v1|latest|preview|\d{4}-\d{2}-\d{2}(-preview)?)$/,
-          'must be "v1", "latest", "preview" or a date such as "2024-10-21"',
-        ),
-      ),
-      "v1",
-    ),
-    v.description(
-      "A date stands for the classic API in that version, anything else for the v1 API, which is all that projects and an api_base in /openai/v1 have",
-    ),
-  ),
-  timeout: v.pipe(
-    v.optional(timeoutSeconds, 600),
-    v.description("Seconds for one call; for an upload or a download, seconds without progress"),
-  ),
-  headers: v.pipe(
-    v.optional(extraHeaders, {}),
-    v.description("More headers for every call, such as those that a proxy in between wants"),
-  ),
-});
+const jobs = ["fine_tuning", "jobs"];
 
 /** Azure OpenAI in Microsoft Foundry, its classic API and v1. */
 export default defineProvider({
   options,
   create(settings, runtime): Backend {
     const surface = findSurface(settings.api_base, settings.api_version);
+    checkTrainingType(settings, surface, runtime.name);
+    const credential = makeCredential(settings, surface, runtime, process.env);
     const upstream = connectUpstream({
+      ...credential,
       backend: runtime.name,
       baseUrl: surface.baseUrl,
       query: surface.query,
       timeout: settings.timeout,
-      headers: { ...settings.headers, "api-key": settings.api_key },
+      headers: { ...settings.headers, ...credential.headers },
       requestIdHeaders: ["apim-request-id", "x-request-id", "x-ms-request-id"],
       readError: readMicrosoftError,
     });
     const { get, post } = upstream;
-    const jobs = ["fine_tuning", "jobs"];
 
-    const backend: Backend = {
+    const shared: Backend = {
       cursors: ["jobs", "events", "checkpoints"],
 
       async uploadFile(upload, signal) {
-        checkUpload(upload, surface);
+        checkExpiry("upload the file", upload, surface);
         return upstream.postForm(["files"], makeFileForm(upload), FileObject, signal);
       },
-      async getFile(id, signal) {
-        const file = await get(["files", id], {}, StoredFile, signal);
-        if (isDeleted(file)) throw fileNotFound(id);
-        return withRequestId(translateFile(file), requestIdOf(file) ?? null);
-      },
+      getFile: (id, signal) => getFile(upstream, id, signal),
       listFiles: (query, signal) => listFiles(upstream, query, signal),
       readFile: (id, range, signal) => upstream.download(["files", id, "content"], range, signal),
       async deleteFile(id, signal) {
         await upstream.remove(["files", id], signal);
       },
 
-      async createJob(request, signal) {
-        return post(jobs, translateJob(request, surface), JobObject, signal);
-      },
+      createJob: createJobMaker(upstream, surface, settings),
       getJob: (id, signal) => get([...jobs, id], {}, JobObject, signal),
       listJobs: (query, signal) => listPages(upstream, jobs, pageQuery(query), JobObject, signal),
       cancelJob: (id, signal) => post([...jobs, id, "cancel"], undefined, JobObject, signal),
@@ -112,19 +62,37 @@ export default defineProvider({
           signal,
         ),
 
-      createUpload: (request, signal) => post(["uploads"], request, UploadObject, signal),
+      async createUpload(request, signal) {
+        checkExpiry("create the upload", request, surface);
+        return post(["uploads"], request, UploadObject, signal);
+      },
       addUploadPart: (id, data, signal) =>
         upstream.postForm(["uploads", id, "parts"], makePartForm(data), IdentifiedObject, signal),
       completeUpload: (id, request, signal) =>
         post(["uploads", id, "complete"], request, UploadObject, signal),
       cancelUpload: (id, signal) =>
         post(["uploads", id, "cancel"], undefined, UploadObject, signal),
+
+      async checkAccess(signal) {
+        await get(jobs, { limit: 1 }, ListObject, signal);
+      },
     };
-    if (surface.version !== undefined) return backend;
+    if (surface.version === undefined) {
+      return {
+        ...shared,
+        pauseJob: (id, signal) => post([...jobs, id, "pause"], undefined, JobObject, signal),
+        resumeJob: (id, signal) => post([...jobs, id, "resume"], undefined, JobObject, signal),
+      };
+    }
     return {
-      ...backend,
-      pauseJob: (id, signal) => post([...jobs, id, "pause"], undefined, JobObject, signal),
-      resumeJob: (id, signal) => post([...jobs, id, "resume"], undefined, JobObject, signal),
+      ...shared,
+      async deleteJob(id, signal) {
+        await upstream.remove([...jobs, id], signal);
+      },
+      async importFile(request, signal) {
+        checkExpiry("import the file", request, surface);
+        return post(["files", "import"], request, FileObject, signal);
+      },
     };
   },
 });
@@ -133,25 +101,9 @@ function pageQuery({ after, limit }: PageQuery): Query {
   return { limit: pageSize(limit, 100), after };
 }
 
-/** Azure has no order, limit or cursor for files, and few of them: all are read and sorted. */
-function listFiles(
-  upstream: Upstream,
-  query: FileQuery,
-  signal: AbortSignal,
-): AsyncIterable<FileFields> {
-  const list = listPages(upstream, ["files"], { purpose: query.purpose }, StoredFile, signal);
-  const files: AsyncIterable<FileFields> = sortFiles();
-  return files;
-
-  async function* sortFiles(): AsyncGenerator<FileFields> {
-    const stored = await Array.fromAsync(list);
-    withRequestId(files, requestIdOf(list) ?? null);
-    const sign = query.order === "asc" ? 1 : -1;
-    const present = stored.filter((file) => !isDeleted(file));
-    // The id decides between files of one second, so that each call has the same order.
-    present.sort(
-      (one, other) => sign * (one.created_at - other.created_at || (one.id < other.id ? -1 : 1)),
-    );
-    yield* present.map(translateFile);
-  }
+function checkTrainingType(settings: Settings, surface: Surface, backend: string): void {
+  if (settings.training_type === undefined || !isOlder(surface)) return;
+  throw new StartError(
+    `Cannot set up backend "${backend}": "training_type" needs an "api_version" of ${methodVersion} or later, or "v1"`,
+  );
 }

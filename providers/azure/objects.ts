@@ -1,5 +1,4 @@
 import * as v from "valibot";
-import type { ErrorFields } from "../../src/upstream/failures.ts";
 import * as openai from "../../src/upstream/objects.ts";
 
 // Azure's objects in OpenAI's words. A status that is in no list passes as it is spelled.
@@ -71,29 +70,3 @@ export const UploadObject = v.looseObject({
   ...openai.IdentifiedObject.entries,
   file: v.optional(v.nullable(FileObject)),
 });
-
-const MicrosoftError = v.looseObject({
-  error: v.looseObject({
-    code: v.string(),
-    message: v.string(),
-    // OpenAI's errors have one; Microsoft's have none.
-    type: v.optional(v.null()),
-    target: v.nullish(v.string()),
-    param: v.nullish(v.string()),
-    innererror: v.nullish(v.looseObject({ code: v.nullish(v.string()) })),
-  }),
-});
-
-/** Reads `{"error": {"code", "message", "target", "innererror"}}`. */
-export function readMicrosoftError(body: unknown): ErrorFields | undefined {
-  const result = v.safeParse(MicrosoftError, body);
-  if (!result.success) return undefined;
-  const { code, message, target, param, innererror } = result.output.error;
-  const inner = innererror?.code ?? code;
-  return {
-    message,
-    param: target ?? param ?? undefined,
-    // API Management repeats the status there.
-    code: /^\d+$/.test(inner) ? undefined : inner,
-  };
-}

@@ -1,26 +1,28 @@
 import { type ApiError, badRequest } from "../../src/errors.ts";
-import type { Fields, FileUpload, JobRequest } from "../../src/provider.ts";
+import type { Fields, JobRequest } from "../../src/provider.ts";
 import { isOlder, methodVersion, type Surface } from "./surface.ts";
 
-/** Refuses what the surface would not keep of an upload. */
-export function checkUpload(upload: FileUpload, surface: Surface): void {
-  if (upload.expires_after !== undefined && isOlder(surface)) {
-    throw lacking("upload the file", "expires_after", surface);
-  }
-}
+/** Open models, which Azure trains with this `trainingType` only and refuses without it. */
+const openModel = /^(gpt-oss|ministral|mistral|qwen|(meta-)?llama)/i;
+const openModelTraining = "globalStandard";
 
 /**
  * The body that creates a job on a surface. The classic API has numbers where OpenAI has "auto",
- * and no nulls: what is left out there means the same.
+ * and no nulls: what is left out there means the same. `trainingType` is for requests without one.
  */
-export function translateJob(request: JobRequest, surface: Surface): Fields {
+export function translateJob(
+  request: JobRequest,
+  surface: Surface,
+  trainingType: string | undefined,
+): Fields {
   if (request.suffix && !/^[\w-]{1,40}$/.test(request.suffix)) {
     throw badRequest(
       'Cannot create the job: Azure takes at most 40 letters, digits, "-" and "_" as a suffix',
       "suffix",
     );
   }
-  if (surface.version === undefined) return request;
+  const training = chooseTraining(request, surface, trainingType);
+  if (surface.version === undefined) return { ...request, ...training };
   const { metadata, integrations, method, hyperparameters, ...rest } = request;
   if (metadata && Object.keys(metadata).length > 0) {
     throw badRequest(
@@ -33,9 +35,29 @@ export function translateJob(request: JobRequest, surface: Surface): Fields {
   }
   return dropNulls({
     ...rest,
+    ...training,
     integrations: integrations?.length ? integrations : null,
     ...translateMethod(method, dropAuto(hyperparameters), surface),
   });
+}
+
+function chooseTraining(
+  { trainingType: asked, model }: JobRequest,
+  surface: Surface,
+  usual: string | undefined,
+): Fields {
+  if (asked !== undefined && asked !== null) {
+    if (typeof asked !== "string" || asked === "") {
+      throw badRequest(
+        'Cannot create the job: "trainingType" must be a string such as "globalStandard"',
+        "trainingType",
+      );
+    }
+    if (isOlder(surface)) throw lacking("create the job", "trainingType", surface);
+    return { trainingType: asked };
+  }
+  const needed = usual ?? (openModel.test(model) ? openModelTraining : undefined);
+  return { trainingType: isOlder(surface) ? undefined : needed };
 }
 
 function translateMethod(
@@ -88,7 +110,8 @@ function dropNulls(fields: Fields): Fields {
   );
 }
 
-function lacking(action: string, param: string, surface: Surface): ApiError {
+/** The 400 for a field that a version of the classic API is too old for. */
+export function lacking(action: string, param: string, surface: Surface): ApiError {
   return badRequest(
     `Cannot ${action}: version ${surface.version} of Azure's API does not have "${param}"; ${methodVersion} and the v1 API do`,
     param,

@@ -6,6 +6,8 @@ export interface Surface {
   readonly query: Query;
   /** The version of the classic API, such as `2024-10-21`; undefined for v1. */
   readonly version: string | undefined;
+  /** Whether it belongs to a Foundry project, whose tokens are for another audience. */
+  readonly project: boolean;
 }
 
 /**
@@ -18,13 +20,13 @@ export function findSurface(apiBase: string, apiVersion: string): Surface {
   const project = /\/api\/projects\/[^/]+$/.test(root);
   if (/^\d/.test(apiVersion) && !base.endsWith("/openai/v1") && !project) {
     const query = { "api-version": apiVersion };
-    return { baseUrl: `${root}/openai`, query, version: apiVersion };
+    return { baseUrl: `${root}/openai`, query, version: apiVersion, project };
   }
   const query = apiVersion === "preview" && !project ? { "api-version": "preview" } : {};
-  return { baseUrl: `${root}/openai/v1`, query, version: undefined };
+  return { baseUrl: `${root}/openai/v1`, query, version: undefined, project };
 }
 
-/** The first version of the classic API that knows `method`, `integrations` and `expires_after`. */
+/** The first version of the classic API with `method`, `integrations`, `trainingType`, `expires_after`. */
 export const methodVersion = "2025-04-01-preview";
 
 /** Whether a surface is a classic API that is older than `methodVersion`. */

@@ -10,6 +10,8 @@ import { type FakeAnswer, type FakeRequest, type FakeServer, startServer } from 
 export interface FakeAzureOptions {
   /** The only key that is let in; `fake-azure-key` if absent. */
   readonly apiKey?: string;
+  /** Whether a token is let in for an audience such as `https://ai.azure.com`; none if absent. */
+  readonly acceptsToken?: (token: string, audience: string) => boolean;
   /** The clock, Unix seconds. */
   readonly now?: () => number;
 }
@@ -29,10 +31,16 @@ export interface FakeAzure extends Pick<FakeServer, "requests" | "inject" | "sto
 /** Starts a server that behaves as Azure OpenAI, its classic API and v1. */
 export async function startFakeAzure(options: FakeAzureOptions = {}): Promise<FakeAzure> {
   const { apiKey = "fake-azure-key", now = () => Math.floor(Date.now() / 1000) } = options;
-  const state: FakeAzureState = { files: new Map(), jobs: new Map(), uploads: new Map() };
+  const state: FakeAzureState = {
+    files: new Map(),
+    jobs: new Map(),
+    uploads: new Map(),
+    importing: [],
+  };
   const server = await startServer((request) => {
     const answer = answerSafely(request, () => {
-      checkHeaders(request, apiKey);
+      checkCredential(request, apiKey, options.acceptsToken);
+      checkHeaders(request);
       return route(findCall(request, now()), state);
     });
     const ids = { "apim-request-id": crypto.randomUUID(), "x-ms-region": "Sweden Central" };
@@ -44,7 +52,7 @@ export async function startFakeAzure(options: FakeAzureOptions = {}): Promise<Fa
     apiKey,
     state,
     addFile: (createdAt, fields = {}, content = "{}\n") =>
-      storeFile(state, createdAt, Buffer.from(content), fields),
+      storeFile(state, createdAt, Buffer.from(content), { status: "processed", ...fields }),
     addJob: (createdAt, fields = {}) => storeJob(state, createdAt, fields),
   };
 }
@@ -62,16 +70,38 @@ function answerSafely(request: FakeRequest, answer: () => FakeAnswer): FakeAnswe
   }
 }
 
-function checkHeaders({ headers, query, body }: FakeRequest, apiKey: string): void {
-  if (headers.get("api-key") !== apiKey) {
+function checkCredential(
+  { headers, path }: FakeRequest,
+  apiKey: string,
+  acceptsToken: FakeAzureOptions["acceptsToken"] = () => false,
+): void {
+  const key = headers.get("api-key");
+  const authorization = headers.get("authorization");
+  if (key !== null && authorization !== null) throw new Refusal(400, "fake: two credentials");
+  if (authorization !== null) {
+    const audience = path.startsWith("/api/projects/")
+      ? "https://ai.azure.com"
+      : "https://cognitiveservices.azure.com";
+    const token = /^Bearer ([\x21-\x7e]+)$/.exec(authorization)?.[1];
+    if (token !== undefined && acceptsToken(token, audience)) return;
+    throw new Refusal(
+      401,
+      `Unauthorized. Access token is missing, invalid, audience is incorrect (${audience}), or have expired.`,
+      { code: "401" },
+    );
+  }
+  if (key !== apiKey) {
     throw new Refusal(
       401,
       "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription and use a correct regional API endpoint for your resource.",
       { code: "401" },
     );
   }
+}
+
+function checkHeaders({ headers, query, body }: FakeRequest): void {
   for (const name of headers.keys()) {
-    if (/^(authorization|cookie|x-stainless.*|custom-llm.*|openai-.*)$/.test(name)) {
+    if (/^(cookie|x-stainless.*|custom-llm.*|openai-.*)$/.test(name)) {
       throw new Refusal(400, `fake: header ${name} was forwarded`);
     }
   }
@@ -87,11 +117,12 @@ function findCall(request: FakeRequest, now: number): Call {
     if (version !== null && (version !== "preview" || request.path.startsWith("/api/"))) {
       throw new Refusal(400, "API version not supported", { code: "BadRequest" });
     }
-    return { request, v1: true, schema: V1, now };
+    return { request, v1: true, expires: true, schema: V1, now };
   }
   const schema = versions[version ?? ""];
   if (schema === undefined || !request.path.startsWith("/openai/")) throw notFound();
-  return { request, v1: false, schema, now };
+  const expires = version === "2025-04-01-preview";
+  return { request, v1: false, expires, schema, now };
 }
 
 function notFound(): Refusal {

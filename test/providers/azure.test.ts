@@ -198,7 +198,12 @@ describe.each(surfaces)("api_version %s", (version) => {
       status: "completed",
       file: { bytes: 3, status: "uploaded" },
     });
-    expect(await backend.cancelUpload(id, signal)).toMatchObject({ status: "cancelled" });
+    const other = await backend.createUpload(request, signal);
+    expect(await backend.cancelUpload(other.id, signal)).toMatchObject({ status: "cancelled" });
+    await expect(backend.completeUpload(other.id, { part_ids: [] }, signal)).rejects.toMatchObject({
+      status: 409,
+      code: "conflict",
+    });
   });
 
   test("refuses a suffix that Azure would refuse", async () => {
@@ -328,6 +333,99 @@ test("a file that is to expire is refused where Azure would keep it", async () =
   expect(last(fake.requests).body.toString()).toContain('name="expires_after[seconds]"');
 });
 
+test("a form field that Azure does not know is sent, and refused in its words", async () => {
+  const upload = makeUpload(new Blob(["{}\n"]), { extra: [["novelty", "1"]] });
+  for (const version of surfaces) {
+    await expect(connect(version).uploadFile(upload, signal)).rejects.toMatchObject({
+      status: 400,
+      param: "novelty",
+    });
+  }
+  expect(fake.state.files.size).toBe(0);
+});
+
+test("an upload that is to expire is refused where Azure would keep its file", async () => {
+  const request = { expires_after: { anchor: "created_at", seconds: 3600 } };
+  await expect(connect("2024-10-21").createUpload(request, signal)).rejects.toMatchObject({
+    status: 400,
+    param: "expires_after",
+  });
+  expect(fake.requests).toHaveLength(0);
+});
+
+describe("importing a file by its URL", () => {
+  const request = {
+    purpose: "fine-tune",
+    filename: "a.jsonl",
+    content_url: "https://account.blob.core.windows.net/c/a.jsonl?sig=secret",
+  };
+  const expiring = { ...request, expires_after: { anchor: "created_at", seconds: 3600 } };
+
+  test("gives a file that is uploaded until Azure has fetched it", async () => {
+    const file = await connect("2024-10-21").importFile(request, signal);
+    expect(file).toMatchObject({ filename: "a.jsonl", status: "uploaded", bytes: 0 });
+    expect(last(fake.requests).path).toBe("/openai/files/import");
+    expect(JSON.parse(last(fake.requests).body.toString())).toEqual(request);
+    await connect("2025-04-01-preview").importFile(expiring, signal);
+    expect(JSON.parse(last(fake.requests).body.toString())).toEqual(expiring);
+  });
+
+  test("passes Azure's refusal", async () => {
+    const call = connect("2024-10-21").importFile({ ...request, content_url: 7 }, signal);
+    await expect(call).rejects.toMatchObject({ status: 400, param: "content_url" });
+  });
+
+  test("refuses an expiry that the version does not know", async () => {
+    const call = connect("2024-10-21").importFile(expiring, signal);
+    await expect(call).rejects.toMatchObject({ status: 400, param: "expires_after" });
+    expect(fake.requests).toHaveLength(0);
+  });
+
+  test("is not there on v1", () => {
+    expect(connect("v1")).not.toHaveProperty("importFile");
+  });
+});
+
+describe("deleting a job", () => {
+  test("works on the classic API", async () => {
+    const { id } = fake.addJob(1000);
+    const backend = connect("2024-10-21");
+    await backend.deleteJob(id, signal);
+    expect(fake.state.jobs.size).toBe(0);
+    await expect(backend.deleteJob(id, signal)).rejects.toMatchObject({ status: 404 });
+  });
+
+  test("passes the conflict when Azure does not let it go", async () => {
+    const body = '{"error":{"code":"unexpectedEntityState","message":"It runs."}}';
+    fake.inject({ answer: { status: 409, body } });
+    const call = connect("2024-10-21").deleteJob("ftjob-1", signal);
+    await expect(call).rejects.toMatchObject({ status: 409, code: "unexpectedEntityState" });
+  });
+
+  test("is not there on v1", () => {
+    expect(connect("v1")).not.toHaveProperty("deleteJob");
+  });
+});
+
+describe("checkAccess()", () => {
+  test("asks for one job", async () => {
+    await connect("2024-10-21").checkAccess(signal);
+    expect(fake.requests).toHaveLength(1);
+    const { method, path, query } = last(fake.requests);
+    expect(`${method} ${path}?${query}`).toBe(
+      "GET /openai/fine_tuning/jobs?api-version=2024-10-21&limit=1",
+    );
+  });
+
+  test("fails where the version or the key is wrong, and where nothing listens", async () => {
+    await expect(connect("2020-01-01").checkAccess(signal)).rejects.toMatchObject({ status: 404 });
+    const wrong = connectBackend(azure, { api_base: fake.url, api_key: "wrong" });
+    await expect(wrong.checkAccess(signal)).rejects.toMatchObject({ status: 502 });
+    const nowhere = connectBackend(azure, { api_base: "http://127.0.0.1:1", api_key: "k" });
+    await expect(nowhere.checkAccess(signal)).rejects.toMatchObject({ status: 502, retry: true });
+  });
+});
+
 test("pause and resume are there on v1 alone", async () => {
   const { id } = fake.addJob(1000, { status: "running" });
   const backend = connect("v1");
@@ -349,6 +447,36 @@ describe("errors", () => {
       400,
       '{"error":{"code":"invalidPayload","message":"m","target":"suffix","innererror":{"code":"tooLong"}}}',
       { status: 400, message: "m", param: "suffix", code: "tooLong" },
+    ],
+    [
+      400,
+      '{"error":{"code":"jsonlValidationFailed","message":"The file is not valid.","details":[{"code":"invalidPayload","message":"Line 3: no messages.","target":"training_file"},{"code":"x","message":"Line 9: no JSON."}]}}',
+      {
+        status: 400,
+        message: "The file is not valid. Line 3: no messages. Line 9: no JSON.",
+        param: "training_file",
+        code: "jsonlValidationFailed",
+      },
+    ],
+    [
+      400,
+      '{"error":{"code":"invalidPayload","message":"m","target":null,"details":null,"innererror":{}}}',
+      { status: 400, message: "m", param: null, code: "invalidPayload" },
+    ],
+    [
+      400,
+      '{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.1","title":"Bad.","status":400,"errors":{"model":["The model field is required."]}}',
+      { status: 400, message: "Bad. The model field is required.", param: "model" },
+    ],
+    [
+      429,
+      '{"statusCode":429,"message":"Rate limit is exceeded. Try again in 5 seconds."}',
+      { status: 429, message: "Rate limit is exceeded. Try again in 5 seconds.", code: null },
+    ],
+    [
+      403,
+      '{"error":{"code":"quotaExceeded","message":"m"}}',
+      { status: 403, message: "m", code: "quotaExceeded", type: "invalid_request_error" },
     ],
     [
       409,
@@ -426,11 +554,21 @@ describe("options", () => {
   });
 
   test.each([
-    [{}, ["api_base", "api_key"]],
+    [{}, ["api_base"]],
     [{ api_base: "https://a", api_key: "k", api_version: "2024" }, ["api_version"]],
     [{ api_base: "https://a", api_key: "k", api_version: "2024-10-21-beta" }, ["api_version"]],
     [{ api_base: "https://a?api-version=1", api_key: "k" }, ["api_base"]],
-    [{ api_base: "https://a", api_key: "k", tenant_id: "t" }, ["tenant_id"]],
+    [{ api_base: "https://a", api_key: "k", resource_name: "t" }, ["resource_name"]],
+    [{ api_base: "https://a", api_key: "a b" }, ["api_key"]],
+    [{ api_base: "https://a", azure_ad_token: "oidc/google/x" }, ["azure_ad_token"]],
+    [{ api_base: "https://a", tenant_id: "../other" }, ["tenant_id"]],
+    [{ api_base: "https://a", client_id: "a/b" }, ["client_id"]],
+    [{ api_base: "https://a", client_secret: " " }, ["client_secret"]],
+    [{ api_base: "https://a", federated_token_file: "" }, ["federated_token_file"]],
+    [{ api_base: "https://a", managed_identity: "yes" }, ["managed_identity"]],
+    [{ api_base: "https://a", authority_host: "login.microsoftonline.us" }, ["authority_host"]],
+    [{ api_base: "https://a", api_key: "k", training_type: "Developer" }, ["training_type"]],
+    [{ api_base: "https://a", api_key: "k", import_timeout: -1 }, ["import_timeout"]],
   ])("%j is refused at %j", (input, paths) => {
     const { issues } = v.safeParse(azure.options, input);
     expect(issues?.map((issue) => v.getDotPath(issue))).toEqual(paths);

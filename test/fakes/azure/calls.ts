@@ -12,16 +12,28 @@ export interface AzureJob {
 
 /** What the fake resource holds; tests may look and change. */
 export interface FakeAzureState {
-  readonly files: Map<string, { object: Item; content: Buffer }>;
+  readonly files: Map<string, { object: Item; content: Buffer; readonly coming: string[] }>;
+  /** The states that an uploaded file goes through, one each time that it is looked at. */
+  importing: readonly string[];
   readonly jobs: Map<string, AzureJob>;
   readonly uploads: Map<string, { object: Item; parts: Map<string, Buffer> }>;
+}
+
+/** What the fake reads of a request for a job. */
+interface JobFields {
+  readonly model: string;
+  readonly training_file: string;
+  readonly validation_file?: string | null | undefined;
+  readonly trainingType?: string | undefined;
 }
 
 /** A request, and what the surface that it came to takes. */
 export interface Call {
   readonly request: FakeRequest;
   readonly v1: boolean;
-  readonly schema: v.GenericSchema<unknown, { model: string; training_file: string }>;
+  /** Whether the version has `expires_after`. */
+  readonly expires: boolean;
+  readonly schema: v.GenericSchema<unknown, JobFields>;
   readonly now: number;
 }
 

@@ -56,19 +56,11 @@ export function answerJobs(
   id: string | undefined,
   action: string,
 ): FakeAnswer | undefined {
-  const { request, v1, now } = call;
+  const { request, v1 } = call;
   const operation = `${request.method} ${action}`;
   const paged = id === undefined || action === "events" || action === "checkpoints";
   checkParameters(call, request.method === "GET" && paged ? ["after", "limit"] : []);
-  if (operation === "POST " && id === undefined) {
-    const fields = readJson(call, call.schema);
-    if (!state.files.has(fields.training_file)) {
-      throw new Refusal(400, "The training file does not exist.", { param: "training_file" });
-    }
-    const status = v1 ? "queued" : "pending";
-    const object = storeJob(state, now, { ...fields, status });
-    return answerJson(object, 201, { location: `${request.path}/${object.id}` });
-  }
+  if (operation === "POST " && id === undefined) return createJob(call, state);
   requireNoBody(request);
   if (operation === "GET " && id === undefined) {
     const objects = [...state.jobs.values()].map(({ object }) => object);
@@ -82,6 +74,10 @@ export function answerJobs(
     "POST cancel": "cancelled",
     ...(v1 && { "POST pause": "paused", "POST resume": "resuming" }),
   };
+  if (operation === "DELETE " && !v1) {
+    state.jobs.delete(job.object.id);
+    return { status: 204, headers: {}, body: "" };
+  }
   const status = commands[operation];
   if (status !== undefined) {
     if (/^(succeeded|failed|cancelled)$/.test(String(job.object.status))) {
@@ -100,4 +96,27 @@ export function answerJobs(
   if (operation !== "GET checkpoints") return undefined;
   const page = takePage(request, job.checkpoints, { limit: 10, most: 100 });
   return answerJson({ object: "list", ...page });
+}
+
+/** Open models: https://github.com/microsoft-foundry/fine-tuning says that they need it. */
+const openModel = /^(gpt-oss|Ministral|Qwen|Llama)/;
+
+function createJob(call: Call, state: FakeAzureState): FakeAnswer {
+  const fields = readJson(call, call.schema);
+  for (const param of ["training_file", "validation_file"] as const) {
+    const id = fields[param];
+    if (id === undefined || id === null) continue;
+    const file = state.files.get(id);
+    const name = param.replace("_", " ");
+    if (file === undefined) throw new Refusal(400, `The ${name} does not exist.`, { param });
+    if (file.object.status !== "processed") {
+      throw new Refusal(400, "The file import is not completed.", { param });
+    }
+  }
+  if (openModel.test(fields.model) && fields.trainingType !== "globalStandard") {
+    throw new Refusal(400, "The model is not supported.", { param: "model" });
+  }
+  const status = call.v1 ? "queued" : "pending";
+  const object = storeJob(state, call.now, { ...fields, status });
+  return answerJson(object, 201, { location: `${call.request.path}/${object.id}` });
 }

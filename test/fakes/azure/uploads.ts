@@ -50,9 +50,16 @@ export function answerUploads(
     upload.parts.set(part.id, readForm(request, "data").file.content);
     return answerJson({ ...part, azure_block_id: "AAAA" });
   }
+  if (upload.object.status !== "pending") {
+    throw new Refusal(409, `The upload is ${upload.object.status}.`, { code: "conflict" });
+  }
   if (action === "complete") {
     const { part_ids } = readJson(call, CompleteUpload);
-    const parts = part_ids.map((part) => upload.parts.get(part) ?? Buffer.alloc(0));
+    const parts = part_ids.map((part) => {
+      const content = upload.parts.get(part);
+      if (content !== undefined) return content;
+      throw new Refusal(400, `There is no part '${part}'.`, { param: "part_ids" });
+    });
     const { filename, purpose } = upload.object;
     upload.object.file = storeFile(state, now, Buffer.concat(parts), { filename, purpose });
     upload.object.status = "completed";
