@@ -1,3 +1,4 @@
+import { open } from "node:fs/promises";
 import type { FileUpload } from "../provider.ts";
 
 /** The body of a multipart/form-data request with one file. */
@@ -116,10 +117,9 @@ async function* readParts(
   yield head;
   let bytes = 0;
   try {
-    for await (const chunk of content.stream()) {
-      bytes += chunk.length;
-      yield chunk;
-      collectGarbage(chunk.length);
+    for await (const piece of readPieces(content)) {
+      bytes += piece.length;
+      yield piece;
     }
   } catch (cause) {
     throw new ContentError("Cannot read the file that is to be sent", { cause });
@@ -132,13 +132,33 @@ async function* readParts(
   yield tail;
 }
 
-const collectionBytes = 32 * 1024 * 1024;
-let uncollectedBytes = 0;
+const pieceBytes = 512 * 1024;
+// One is being read, one waits to be taken, one is being taken, and one to spare.
+const pieceCount = 4;
 
-/** Large chunks that live for a moment pile up by the hundred MiB before the engine sees a need. */
-function collectGarbage(bytes: number): void {
-  uncollectedBytes += bytes;
-  if (uncollectedBytes < collectionBytes) return;
-  uncollectedBytes = 0;
-  Bun.gc(true);
+/**
+ * The bytes of a Blob. Those of a file come in a few buffers that are used over and over, which
+ * fetch allows by copying what it takes: fresh ones cost a third more time and tens of MiB.
+ */
+async function* readPieces(content: Blob): AsyncGenerator<Uint8Array, void> {
+  const path = pathOf(content);
+  if (path === undefined) return yield* content.stream();
+  const handle = await open(path);
+  try {
+    const pieces = Array.from({ length: pieceCount }, () => new Uint8Array(pieceBytes));
+    for (let at = 0; ; at = (at + 1) % pieceCount) {
+      const piece = pieces[at] ?? new Uint8Array(pieceBytes);
+      const { bytesRead } = await handle.read(piece, 0, pieceBytes);
+      if (bytesRead === 0) return;
+      yield piece.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Where a `Bun.file()` is; undefined for other Blobs and for parts of a file. */
+function pathOf(content: Blob): string | undefined {
+  if (!("exists" in content && "name" in content && typeof content.name === "string")) return;
+  return Bun.file(content.name).size === content.size ? content.name : undefined;
 }

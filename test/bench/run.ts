@@ -54,7 +54,7 @@ const startTimeoutSeconds = 120;
  */
 export async function runGroup(group: Group, bench: Bench): Promise<void> {
   const layout = group.pinned ? bench.place.layout : { proxy: undefined, rest: undefined };
-  const upstream = await startUpstream(bench.place.directory, layout.rest);
+  const upstream = await startUpstream(`upstream of ${group.name}`, bench, layout.rest);
   const place = { ...bench.place, layout, upstream: upstream.url };
   try {
     await runRounds({ ...group, ...bench, place, client: createClient(layout) });
@@ -63,10 +63,10 @@ export async function runGroup(group: Group, bench: Bench): Promise<void> {
   }
 }
 
-async function startUpstream(directory: string, cpu: number | undefined) {
+async function startUpstream(name: string, { place }: Bench, cpu: number | undefined) {
   const program = join(import.meta.dir, "upstream/main.ts");
   const command = [process.execPath, program];
-  const upstream = startProcess({ name: "upstream", command, directory, cpu });
+  const upstream = startProcess({ name, command, directory: place.directory, cpu });
   while (upstream.isRunning()) {
     const url = /listens on (\S+)/.exec(upstream.readLog())?.[1];
     if (url !== undefined) return { url, stop: upstream.stop };
