@@ -1,10 +1,12 @@
 import * as v from "valibot";
 import {
   type Backend,
+  type DatasetRules,
   defineProvider,
   type FileQuery,
   type JobQuery,
   type PageQuery,
+  type TrainingPrice,
 } from "../src/provider.ts";
 import { connectUpstream, type Query } from "../src/upstream/client.ts";
 import { makeFileForm, makePartForm } from "../src/upstream/form.ts";
@@ -50,9 +52,48 @@ const options = v.strictObject({
   ),
 });
 
+// The guides "Supervised fine-tuning" and "Vision fine-tuning"; tokenizers as tiktoken names them.
+const datasets: DatasetRules = {
+  formats: ["chat", "preference", "reinforcement"],
+  minExamples: 10,
+  maxFileBytes: 512 * 1024 * 1024,
+  maxImagesPerExample: 10,
+  maxImageBytes: 10 * 1024 * 1024,
+  models: [
+    { model: "gpt-4.1", maxExampleTokens: 65_536, tokenizer: "o200k_base" },
+    { model: "gpt-4o", maxExampleTokens: 65_536, tokenizer: "o200k_base" },
+    { model: "gpt-3.5-turbo", maxExampleTokens: 16_385, tokenizer: "cl100k_base" },
+    { model: "davinci-002", tokenizer: "cl100k_base" },
+    { model: "babbage-002", tokenizer: "cl100k_base" },
+    { model: "o4-mini", tokenizer: "o200k_base" },
+    { model: "", tokenizer: "o200k_base", estimated: true },
+  ],
+};
+
+// Reinforcement of o4-mini costs by the hour, so that it has no price here.
+const prices: readonly TrainingPrice[] = (
+  [
+    ["gpt-4.1", 25],
+    ["gpt-4.1-mini", 5],
+    ["gpt-4.1-nano", 1.5],
+    ["gpt-4o", 25],
+    ["gpt-4o-mini", 3],
+    ["gpt-3.5-turbo", 8],
+    ["davinci-002", 6],
+    ["babbage-002", 0.4],
+  ] as const
+).map(([model, usd_per_million_tokens]) => ({
+  model,
+  usd_per_million_tokens,
+  source: "https://developers.openai.com/api/docs/pricing",
+  date: "2026-11-22",
+}));
+
 /** OpenAI's own API, and services that speak all of it. */
 export default defineProvider({
   options,
+  datasets,
+  prices,
   create(settings, runtime): Backend {
     const { organization, project } = settings;
     const upstream = connectUpstream({
@@ -85,6 +126,7 @@ export default defineProvider({
       },
 
       createJob: (request, signal) => post(jobs, request, JobObject, signal),
+      previewJob: async (request) => request,
       getJob: (id, signal) => get([...jobs, id], {}, JobObject, signal),
       listJobs: (query, signal) => listPages(upstream, jobs, jobQuery(query), JobObject, signal),
       cancelJob: (id, signal) => post([...jobs, id, "cancel"], undefined, JobObject, signal),
@@ -119,6 +161,10 @@ export default defineProvider({
       runGrader: (request, signal) => post([...graders, "run"], request, AnyObject, signal),
       validateGrader: (request, signal) =>
         post([...graders, "validate"], request, AnyObject, signal),
+
+      async checkAccess(signal) {
+        await get(jobs, { limit: 1 }, ListObject, signal);
+      },
 
       listModels: (signal) => listPages(upstream, ["models"], {}, IdentifiedObject, signal),
       getModel: (id, signal) => get(["models", id], {}, IdentifiedObject, signal),

@@ -5,12 +5,19 @@ import * as v from "valibot";
 import { startDigest } from "./digest/digest.ts";
 import { badRequest, uploadNotFound } from "./errors.ts";
 import { type FileWriter, writeFile } from "./file-writer.ts";
-import type { Backend, Fields, FileFields, UploadFields } from "./provider.ts";
+import type { Backend, Fields, FileFields, FileUpload, UploadFields } from "./provider.ts";
 
 /** The operations of OpenAI's uploads in parts. */
 export type UploadOperations = Required<
   Pick<Backend, "createUpload" | "addUploadPart" | "completeUpload" | "cancelUpload">
 >;
+
+/** Stores a file; calls `release` once, whatever happens, when nobody reads its content any more. */
+export type StoreUpload = (
+  upload: FileUpload,
+  signal: AbortSignal,
+  release: () => Promise<void>,
+) => Promise<FileFields>;
 
 /** Uploads in parts that wait on this machine's disk. */
 export interface Assembly extends UploadOperations {
@@ -57,7 +64,7 @@ type UploadRecord = v.InferOutput<typeof recordSchema>;
  * `directory`, and completing the upload hands the backend one file. Answers and refusals are as
  * in OpenAI's API; completing an upload again with the same parts gives the same answer again.
  */
-export function createAssembly(directory: string, backend: Pick<Backend, "uploadFile">): Assembly {
+export function createAssembly(directory: string, store: StoreUpload): Assembly {
   const exclusive = createQueues();
   const pathOf = (id: string, name: string) => join(directory, id, name);
 
@@ -91,26 +98,22 @@ export function createAssembly(directory: string, backend: Pick<Backend, "upload
     const path = pathOf(id, "whole");
     // A crash may have left one.
     await rm(path, { force: true });
+    const removeWhole = () => rm(path, { force: true });
+    let sha256: string;
     try {
-      const sha256 = await joinParts(id, part_ids, path, record, md5 ?? undefined);
-      const { filename, purpose, mime_type, expires_after } = record.request;
-      const file = await backend.uploadFile(
-        {
-          content: Bun.file(path, { type: mime_type }),
-          sha256,
-          filename,
-          purpose,
-          extra: [],
-          ...(expires_after && { expires_after }),
-        },
-        signal,
-      );
-      const done = await write(id, { ...record, status: "completed", part_ids, file, sha256 });
-      await removeParts(id);
-      return done;
-    } finally {
-      await rm(path, { force: true });
+      sha256 = await joinParts(id, part_ids, path, record, md5 ?? undefined);
+    } catch (error) {
+      await removeWhole();
+      throw error;
     }
+    const { filename, purpose, mime_type, expires_after } = record.request;
+    const content = Bun.file(path, { type: mime_type });
+    const expiry = expires_after === undefined ? {} : { expires_after };
+    const upload = { content, sha256, filename, purpose, extra: [], ...expiry };
+    const file = await store(upload, signal, removeWhole);
+    const done = await write(id, { ...record, status: "completed", part_ids, file, sha256 });
+    await removeParts(id);
+    return done;
   }
 
   async function joinParts(

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Assembly, createAssembly, type UploadOperations } from "./assembly.ts";
 import { ApiError } from "./errors.ts";
 import type { Log } from "./log.ts";
-import type { Backend, Provider, Runtime } from "./provider.ts";
+import type { Backend, FileFields, FileUpload, Provider, Runtime } from "./provider.ts";
 
 /** One configured account of a provider; both instances are the same unless the lists differ. */
 export interface NamedBackend {
@@ -43,11 +43,26 @@ export interface BackendParts {
   /** The configured keys and tokens. */
   readonly secrets: readonly string[];
   readonly log: Log;
+  /** What takes files that were put together of parts; absent, they go to the backend as they are. */
+  readonly store?: StoreUpload;
+  /** Backends that are there already and stay as they are, in place of new ones of their names. */
+  readonly kept?: readonly NamedBackend[];
 }
+
+/** Stores a file at a backend, as `StoreUpload` of `assembly.ts`. */
+type StoreUpload = (
+  backend: NamedBackend,
+  upload: FileUpload,
+  signal: AbortSignal,
+  release: () => Promise<void>,
+) => Promise<FileFields>;
 
 /** Makes the backends of a checked configuration; it has at least one entry. */
 export function createBackends(entries: readonly BackendConfig[], parts: BackendParts): Backends {
-  const all = entries.map((entry) => createNamedBackend(entry, parts));
+  const all = entries.map(
+    (entry) =>
+      parts.kept?.find(({ name }) => name === entry.name) ?? createNamedBackend(entry, parts),
+  );
   const preferred = parts.preferred === undefined ? undefined : findHinted(all, parts.preferred);
   const fallback = preferred ?? all[0];
   if (fallback === undefined) throw new Error("createBackends() was given no entries");
@@ -72,8 +87,26 @@ function createNamedBackend(entry: BackendConfig, parts: BackendParts): NamedBac
   const jobs = create(entry.jobs, { files: shared, jobs: true });
   const files = shared ? jobs : create(entry.files, { files: true, jobs: false });
   if (hasUploads(files)) return { name, provider, files, jobs, uploads: files };
-  const assembly = createAssembly(join(parts.dataDirectory, "uploads", name), files);
-  return { name, provider, files, jobs, uploads: assembly, assembly };
+  const store = parts.store ?? storeUnchecked;
+  const assembly = createAssembly(
+    join(parts.dataDirectory, "uploads", name),
+    (upload, signal, release) => store(backend, upload, signal, release),
+  );
+  const backend: NamedBackend = { name, provider, files, jobs, uploads: assembly, assembly };
+  return backend;
+}
+
+async function storeUnchecked(
+  { files }: NamedBackend,
+  upload: FileUpload,
+  signal: AbortSignal,
+  release: () => Promise<void>,
+): Promise<FileFields> {
+  try {
+    return await files.uploadFile(upload, signal);
+  } finally {
+    await release();
+  }
 }
 
 function hasUploads(backend: Backend): backend is Backend & UploadOperations {
@@ -121,6 +154,10 @@ export function requireBackend(
 
 /** Closes every instance once. */
 export async function closeBackends(backends: Backends): Promise<void> {
-  const instances = new Set(backends.all.flatMap(({ files, jobs }) => [files, jobs]));
-  await Promise.all([...instances].map((instance) => instance.close?.()));
+  await Promise.all(instancesOf(backends.all).map((instance) => instance.close?.()));
+}
+
+/** The instances of backends, each once. */
+export function instancesOf(backends: readonly NamedBackend[]): readonly Backend[] {
+  return [...new Set(backends.flatMap(({ files, jobs }) => [files, jobs]))];
 }

@@ -13,6 +13,8 @@ export class ApiError extends Error {
    * True only where it is certain that nothing was stored or started.
    */
   readonly retry: boolean | undefined;
+  /** Fields of the answer's body beside `error`. */
+  readonly beside: Readonly<Record<string, unknown>>;
 
   constructor(status: number, message: string, details: ApiErrorDetails = {}) {
     super(message, { cause: details.cause });
@@ -22,6 +24,7 @@ export class ApiError extends Error {
     this.code = details.code ?? null;
     this.headers = details.headers ?? {};
     this.retry = details.retry;
+    this.beside = details.beside ?? {};
   }
 }
 
@@ -32,6 +35,7 @@ export interface ApiErrorDetails {
   readonly code?: string | null | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly retry?: boolean | undefined;
+  readonly beside?: Readonly<Record<string, unknown>> | undefined;
   readonly cause?: unknown;
 }
 

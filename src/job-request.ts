@@ -173,7 +173,7 @@ export function formatMethod(
   return { type, [type]: { ...rest, hyperparameters } };
 }
 
-// Both places together: where they differ, `method` wins, as in OpenAI's API.
+// What is given in only one of the two places counts; a difference is not for us to settle.
 function checkMethod(
   method: v.InferOutput<typeof methodSchema>,
   deprecated: SupervisedHyperparameters,
@@ -188,14 +188,37 @@ function checkMethod(
     }
   }
   if (type === "supervised") {
-    return { type, hyperparameters: { ...deprecated, ...method.supervised?.hyperparameters } };
+    const own = method.supervised?.hyperparameters ?? {};
+    return { type, hyperparameters: mergeHyperparameters(deprecated, own, type) };
   }
   if (type === "dpo") {
-    return { type, hyperparameters: { ...deprecated, ...method.dpo?.hyperparameters } };
+    const own = method.dpo?.hyperparameters ?? {};
+    return { type, hyperparameters: mergeHyperparameters(deprecated, own, type) };
   }
   if (method.reinforcement === undefined) throw missingField("method.reinforcement");
   const { hyperparameters, ...rest } = method.reinforcement;
-  return { type, ...rest, hyperparameters: { ...deprecated, ...hyperparameters } };
+  return {
+    type,
+    ...rest,
+    hyperparameters: mergeHyperparameters(deprecated, hyperparameters ?? {}, type),
+  };
+}
+
+function mergeHyperparameters<Own extends object>(
+  deprecated: SupervisedHyperparameters,
+  own: Own,
+  type: string,
+): SupervisedHyperparameters & Own {
+  const given = new Map<string, unknown>(Object.entries(own));
+  for (const [name, value] of Object.entries(deprecated)) {
+    const other = given.get(name);
+    if (value === undefined || other === undefined || other === value) continue;
+    throw badRequest(
+      `Cannot create job: "hyperparameters.${name}" is ${value}, and "method.${type}.hyperparameters.${name}" is ${other}; give one of them`,
+      `hyperparameters.${name}`,
+    );
+  }
+  return { ...deprecated, ...own };
 }
 
 function checkMetadata(metadata: unknown): Readonly<Record<string, string>> | null {

@@ -115,3 +115,13 @@ export function print(text: string): void {
 export function printError(text: string): void {
   console.error(text);
 }
+
+/** Shows on a terminal how far a command is, in place of what it showed before; "" takes it away. */
+export function showProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${text}\x1b[K`);
+}
+
+/** Writes bytes to standard output as they are. */
+export async function writeOutput(bytes: Uint8Array): Promise<void> {
+  await Bun.write(Bun.stdout, bytes);
+}

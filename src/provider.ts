@@ -1,4 +1,7 @@
 import type * as v from "valibot";
+import type { DatasetFormat } from "./dataset/report.ts";
+
+export type { DatasetFormat } from "./dataset/report.ts";
 
 /**
  * The registry contract. A provider is a kind of service and lives in one file of `providers/`,
@@ -32,6 +35,11 @@ export interface Backend {
   uploadFile(upload: FileUpload, signal: AbortSignal): Promise<FileFields>;
   /** Starts a job. Refuses with a 400 naming the field whatever it cannot carry out. */
   createJob(request: JobRequest, signal: AbortSignal): Promise<JobFields>;
+  /**
+   * The service's own request that `createJob` would send, without sending it; throws what
+   * `createJob` would refuse by itself. Without this method a dry run shows the request as it came.
+   */
+  previewJob?(request: JobRequest, signal: AbortSignal): Promise<Fields>;
   /** Asks for the end of a job; the returned status is what is true afterwards. */
   cancelJob(id: string, signal: AbortSignal): Promise<JobFields>;
   /** Jobs, newest first by `created_at`. */
@@ -59,6 +67,8 @@ export interface Backend {
   /** The bytes of a file, or of `range` where the service can. */
   readFile?(id: string, range: string | undefined, signal: AbortSignal): Promise<FileContent>;
   deleteFile?(id: string, signal: AbortSignal): Promise<void>;
+  /** What `uploadFile` would change or leave out; throws what it would refuse, and stores nothing. */
+  checkFile?(upload: FileUpload, signal: AbortSignal): Promise<FileReport>;
   /** What the backend had to change or leave out of a file that it stored in another form. */
   readFileReport?(id: string, signal: AbortSignal): Promise<FileReport>;
 
@@ -111,6 +121,10 @@ export type ListName = "files" | "jobs" | "events" | "checkpoints";
 export interface Provider<Options = unknown> {
   /** A strict object whose entries carry a `v.description`, which is their documentation. */
   readonly options: OptionsSchema & v.GenericSchema<unknown, Options>;
+  /** What the service asks of datasets; absent where nothing is known of it. */
+  readonly datasets?: DatasetRules;
+  /** What training costs; the operator can override it. */
+  readonly prices?: readonly TrainingPrice[];
   /** Makes a backend; contacts nothing, so that a backend that is down does not stop the start. */
   create(options: Options, runtime: Runtime): Backend;
 }
@@ -121,9 +135,47 @@ export type OptionsSchema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
 /** Types a provider by its options schema; returns it as it is. */
 export function defineProvider<const Schema extends OptionsSchema>(provider: {
   readonly options: Schema;
+  readonly datasets?: DatasetRules;
+  readonly prices?: readonly TrainingPrice[];
   create(options: v.InferOutput<Schema>, runtime: Runtime): Backend;
 }): Provider {
   return provider as Provider;
+}
+
+/** The published rules of a service for datasets, as data. */
+export interface DatasetRules {
+  /** The formats it takes; a gateway's conversion counts. */
+  readonly formats: readonly DatasetFormat[];
+  /** The fewest examples of a training file. */
+  readonly minExamples?: number;
+  readonly maxFileBytes?: number;
+  readonly maxImagesPerExample?: number;
+  readonly maxImageBytes?: number;
+  /** By the model's name; the first whose `model` the name begins with counts. */
+  readonly models: readonly ModelRules[];
+}
+
+/** What is known of the models whose names begin with `model`; "" means all others. */
+export interface ModelRules {
+  readonly model: string;
+  /** Of one example; the service cuts off or leaves out what is longer. */
+  readonly maxExampleTokens?: number;
+  /** How tokens are counted, `estimated` where the model's own tokenizer is not published. */
+  readonly tokenizer: "o200k_base" | "cl100k_base";
+  readonly estimated?: boolean;
+}
+
+/** What training costs for a model. */
+export interface TrainingPrice {
+  /** Its name, which stands for its versions too: `gpt-4.1` for `gpt-4.1-2025-04-14`. */
+  readonly model: string;
+  /** OpenAI's name of the method; absent for all. */
+  readonly method?: string;
+  readonly usd_per_million_tokens: number;
+  /** Where it is published. */
+  readonly source: string;
+  /** When it was read there, as `2026-11-22`. */
+  readonly date: string;
 }
 
 /** What the gateway lends to one backend. */

@@ -27,8 +27,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-function check(content: string | Uint8Array<ArrayBuffer>, method: DatasetMethod = "supervised") {
-  return checkDataset(new Blob([content]), method, signal);
+async function check(
+  content: string | Uint8Array<ArrayBuffer>,
+  method: DatasetMethod = "supervised",
+) {
+  const { examples, errors } = await checkDataset(new Blob([content]), { method }, signal);
+  return { examples, problems: errors.first, problemCount: errors.count };
 }
 
 /** The messages about one example. */
@@ -398,7 +402,8 @@ describe("checkDataset() reads lines", () => {
     expect(problems).toEqual([
       {
         line: 4,
-        code: "invalid_file_format",
+        path: "",
+        code: "missing_messages_list",
         message: 'Invalid file format. Example 2 is missing key "messages".',
       },
     ]);
@@ -406,7 +411,16 @@ describe("checkDataset() reads lines", () => {
 
   test("an empty file and a file of blank lines have no examples", async () => {
     for (const content of ["", "\n\n", "\r\n"]) {
-      expect(await check(content)).toEqual({ examples: 0, problems: [], problemCount: 0 });
+      const { examples, problems } = await check(content);
+      expect(examples).toBe(0);
+      expect(problems).toEqual([
+        {
+          line: null,
+          path: "",
+          code: "invalid_n_examples",
+          message: "Training file has 0 example(s), but must have at least 1 example",
+        },
+      ]);
     }
   });
 
@@ -445,11 +459,11 @@ describe("checkDataset() reads lines", () => {
     }
   });
 
-  test("only the first 50 problems are kept and all are counted", async () => {
+  test("only the first 100 problems are kept and all are counted", async () => {
     const { examples, problems, problemCount } = await check("{}\n".repeat(120));
     expect({ examples, problemCount }).toEqual({ examples: 120, problemCount: 120 });
     expect(problems.map((problem) => problem.line)).toEqual(
-      Array.from({ length: 50 }, (_, index) => index + 1),
+      Array.from({ length: 100 }, (_, index) => index + 1),
     );
   });
 
@@ -473,16 +487,16 @@ describe("checkDataset() reads lines", () => {
       messages: [user, { role: "assistant", content: "🙂".repeat(300_000) }],
     });
     await Bun.write(path, `${`${line}\n`.repeat(3000)}${huge}\n{}\n`);
-    const { examples, problems } = await checkDataset(Bun.file(path), "supervised", signal);
+    const { examples, errors } = await checkDataset(Bun.file(path), {}, signal);
     expect(examples).toBe(3002);
-    expect(problems.map((problem) => problem.line)).toEqual([3002]);
+    expect(errors.first.map(({ line }) => line)).toEqual([3002]);
     const lines = await collectLines(Bun.file(path));
     expect(new Set(lines.map(({ text }) => text))).toEqual(new Set([line, huge, "{}"]));
   });
 
   test("a file that is missing is an error", async () => {
     const missing = Bun.file(join(directory, "missing.jsonl"));
-    await expect(checkDataset(missing, "supervised", signal)).rejects.toThrow("ENOENT");
+    await expect(checkDataset(missing, {}, signal)).rejects.toThrow("ENOENT");
   });
 
   test("a message never cuts a character in two", async () => {
@@ -510,7 +524,8 @@ describe("checkDataset() reads lines", () => {
     expect(problems[39]?.message).toStartWith("Invalid file format. Example 2, messages[19].role:");
     expect(problems[40]).toEqual({
       line: 2,
-      code: "invalid_file_format",
+      path: "",
+      code: "too_many_problems",
       message:
         "Invalid file format. Example 2 has more than 20 problems; the rest of it was not checked",
     });
@@ -567,7 +582,7 @@ describe("checkDataset() reads lines", () => {
   test("an aborted signal ends the check with its reason", async () => {
     const reason = new Error("stopped by the test");
     const aborted = AbortSignal.abort(reason);
-    await expect(checkDataset(new Blob([good]), "supervised", aborted)).rejects.toBe(reason);
+    await expect(checkDataset(new Blob([good]), {}, aborted)).rejects.toBe(reason);
   });
 
   test("other work of the process goes on between the chunks", async () => {
@@ -576,7 +591,7 @@ describe("checkDataset() reads lines", () => {
     setImmediate(() => {
       ran = true;
     });
-    await checkDataset(content, "supervised", signal);
+    await checkDataset(content, {}, signal);
     expect(ran).toBe(true);
   });
 
@@ -704,7 +719,7 @@ test("checkDataset() survives lines with any byte changed", async () => {
       const changed = Uint8Array.from(bytes);
       changed[index] = (changed[index] ?? 0) ^ 0x11;
       const { problems, problemCount } = await check(changed, method);
-      expect(problems.length).toBe(Math.min(problemCount, 50));
+      expect(problems.length).toBe(Math.min(problemCount, 100));
     }
   }
 });

@@ -76,17 +76,22 @@ describe("checkJobRequest()", () => {
     });
   });
 
-  test("reads the deprecated hyperparameters, and lets method win where both speak", () => {
+  test("reads the deprecated hyperparameters beside those of the method, which must not differ", () => {
     const hyperparameters = { n_epochs: 2, batch_size: 8 };
     expect(checkJobRequest(makeRequest({ hyperparameters })).method).toEqual({
       type: "supervised",
       hyperparameters,
     });
-    const both = { hyperparameters, ...supervised({ n_epochs: 5 }) };
+    const both = { hyperparameters, ...supervised({ n_epochs: 2, learning_rate_multiplier: 3 }) };
     expect(checkJobRequest(makeRequest(both)).method.hyperparameters).toEqual({
-      n_epochs: 5,
+      n_epochs: 2,
       batch_size: 8,
+      learning_rate_multiplier: 3,
     });
+    const differing = makeRequest({ hyperparameters, ...supervised({ n_epochs: 5 }) });
+    expect(() => checkJobRequest(differing)).toThrow(
+      'Cannot create job: "hyperparameters.n_epochs" is 2, and "method.supervised.hyperparameters.n_epochs" is 5; give one of them',
+    );
   });
 
   test("reads the hyperparameters of dpo and reinforcement, and the grader", () => {

@@ -125,7 +125,7 @@ describe("uploads in parts", () => {
 
   test("keep no part whose client left before the part had its place", async () => {
     const path = join(directory.path, "assembly");
-    const assembly = createAssembly(path, { uploadFile: () => Promise.reject() });
+    const assembly = createAssembly(path, () => Promise.reject());
     const { signal } = new AbortController();
     const request = { filename: "a", purpose: "batch", bytes: 3, mime_type: "text/plain" };
     const { id } = await assembly.createUpload(request, signal);

@@ -7,9 +7,12 @@ import { listPages, pageSize } from "../../src/upstream/pages.ts";
 import { makeCredential } from "./credential.ts";
 import { readMicrosoftError } from "./errors.ts";
 import { checkExpiry, getFile, listFiles } from "./files.ts";
+import { isImported } from "./import-wait.ts";
 import { createJobMaker } from "./job-creation.ts";
 import { EventObject, FileObject, JobObject, UploadObject } from "./objects.ts";
 import { options, type Settings } from "./options.ts";
+import { translateJob } from "./request.ts";
+import { datasets } from "./rules.ts";
 import { findSurface, isOlder, methodVersion, type Surface } from "./surface.ts";
 
 const jobs = ["fine_tuning", "jobs"];
@@ -17,6 +20,7 @@ const jobs = ["fine_tuning", "jobs"];
 /** Azure OpenAI in Microsoft Foundry, its classic API and v1. */
 export default defineProvider({
   options,
+  datasets,
   create(settings, runtime): Backend {
     const surface = findSurface(settings.api_base, settings.api_version);
     checkTrainingType(settings, surface, runtime.name);
@@ -48,6 +52,11 @@ export default defineProvider({
       },
 
       createJob: createJobMaker(upstream, surface, settings),
+      async previewJob(request, signal) {
+        const body = translateJob(request, surface, settings.training_type);
+        await isImported(upstream, request, signal);
+        return body;
+      },
       getJob: (id, signal) => get([...jobs, id], {}, JobObject, signal),
       listJobs: (query, signal) => listPages(upstream, jobs, pageQuery(query), JobObject, signal),
       cancelJob: (id, signal) => post([...jobs, id, "cancel"], undefined, JobObject, signal),

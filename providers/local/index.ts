@@ -1,12 +1,14 @@
 import * as v from "valibot";
 import { defineProvider } from "../../src/provider.ts";
 import { createLocalBackend } from "./backend.ts";
+import { datasets } from "./rules.ts";
 
 const wordSchema = v.pipe(v.string(), v.nonEmpty());
 const methodSchema = v.picklist(["supervised", "dpo", "reinforcement"]);
 
 /** Files on the gateway's own disk, and a process of its own for each fine-tuning job. */
 export default defineProvider({
+  datasets,
   options: v.strictObject({
     trainer: v.pipe(
       v.optional(v.pipe(v.array(wordSchema), v.nonEmpty())),

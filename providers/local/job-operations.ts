@@ -3,8 +3,9 @@ import {
   type CheckedJobRequest,
   type CheckedMethod,
   checkJobRequest,
+  formatMethod,
 } from "../../src/job-request.ts";
-import type { Backend, JobQuery, Runtime } from "../../src/provider.ts";
+import type { Backend, JobQuery, JobRequest, Runtime } from "../../src/provider.ts";
 import { explainWriteError, hasCode } from "./disk.ts";
 import { createMessage, findEvent, readEvents } from "./event-log.ts";
 import type { FileStore } from "./file-store.ts";
@@ -54,14 +55,19 @@ export function createJobOperations(parts: JobParts) {
     }
   }
 
+  async function checkRequest(request: JobRequest): Promise<CheckedJobRequest> {
+    const checked = checkJobRequest(request);
+    checkOptions(checked, options);
+    await checkFile(files, checked.training_file, "training_file");
+    if (checked.validation_file !== null) {
+      await checkFile(files, checked.validation_file, "validation_file");
+    }
+    return checked;
+  }
+
   return {
     async createJob(request) {
-      const checked = checkJobRequest(request);
-      checkOptions(checked, options);
-      await checkFile(files, checked.training_file, "training_file");
-      if (checked.validation_file !== null) {
-        await checkFile(files, checked.validation_file, "validation_file");
-      }
+      const checked = await checkRequest(request);
       await scheduler.start();
       try {
         const record = await storeJob(checked, files, jobs);
@@ -70,6 +76,14 @@ export function createJobOperations(parts: JobParts) {
       } catch (error) {
         throw explainWriteError("create job", error);
       }
+    },
+
+    // What the trainer is told, but for what is made with the job.
+    async previewJob(request) {
+      const { model, training_file, validation_file, ...checked } = await checkRequest(request);
+      const { suffix, seed, metadata } = checked;
+      const method = formatMethod(checked.method);
+      return { model, training_file, validation_file, suffix, seed, method, metadata };
     },
 
     async getJob(id) {

@@ -1,11 +1,11 @@
-import { checkDataset, type DatasetCheck } from "../../src/dataset.ts";
+import type { DatasetReport } from "../../src/dataset/report.ts";
+import { type CheckOptions, checkDataset } from "../../src/dataset.ts";
 import { resolveHyperparameters } from "../../src/hyperparameters.ts";
 import type { Fields } from "../../src/provider.ts";
 import type { JobError, JobRecord } from "./job-record.ts";
 import type { JobPaths } from "./job-store.ts";
+import { datasets } from "./rules.ts";
 
-/** OpenAI's minimum of a training file. */
-const minimumExamples = 10;
 const shownProblems = 5;
 const maximumCharacters = 2000;
 
@@ -19,12 +19,14 @@ export async function validateFiles(
   signal: AbortSignal,
 ): Promise<ValidationOutcome> {
   const { type, hyperparameters } = record.method;
-  const training = await checkDataset(Bun.file(paths.trainingFile), type, signal);
-  const trainingError = judge(training, "training_file", "Training file", minimumExamples);
+  const options: CheckOptions = { ...datasets, method: type };
+  const training = await checkDataset(Bun.file(paths.trainingFile), options, signal);
+  const trainingError = judge(training, "training_file", "Training file");
   if (trainingError !== undefined) return { error: trainingError };
   if (record.validation_file !== null) {
-    const validation = await checkDataset(Bun.file(paths.validationFile), type, signal);
-    const error = judge(validation, "validation_file", "Validation file", 1);
+    const file = Bun.file(paths.validationFile);
+    const validation = await checkDataset(file, { ...options, use: "validation" }, signal);
+    const error = judge(validation, "validation_file", "Validation file");
     if (error !== undefined) return { error };
   }
   const resolved = resolveHyperparameters(hyperparameters, training.examples);
@@ -32,24 +34,21 @@ export async function validateFiles(
 }
 
 function judge(
-  check: DatasetCheck,
+  { errors }: DatasetReport,
   param: "training_file" | "validation_file",
   name: string,
-  minimum: number,
 ): JobError | undefined {
-  const [first] = check.problems;
-  if (first !== undefined) {
-    const lines = check.problems
-      .slice(0, shownProblems)
-      .map((problem) => `Line ${problem.line}: ${problem.message}`);
-    const more = check.problemCount - lines.length;
-    if (more > 0) lines.push(`And ${more} more`);
-    const message = `${name} has ${check.problemCount} problem(s)\n${lines.join("\n")}`;
-    return { code: first.code, message: message.slice(0, maximumCharacters), param };
-  }
-  if (check.examples < minimum) {
-    const message = `${name} has ${check.examples} example(s), but must have at least ${minimum} ${minimum === 1 ? "example" : "examples"}`;
-    return { code: "invalid_n_examples", message, param };
-  }
-  return undefined;
+  const problems = errors.first.filter(({ line }) => line !== null);
+  const [first] = errors.first;
+  if (first === undefined) return undefined;
+  // What is wrong with the file as a whole comes first, and says enough where all lines are right.
+  if (problems.length === 0) return { code: first.code, message: first.message, param };
+  const lines = problems
+    .slice(0, shownProblems)
+    .map((problem) => `Line ${problem.line}: ${problem.message}`);
+  const count = errors.count - (errors.first.length - problems.length);
+  const more = count - lines.length;
+  if (more > 0) lines.push(`And ${more} more`);
+  const message = `${name} has ${count} problem(s)\n${lines.join("\n")}`;
+  return { code: "invalid_file_format", message: message.slice(0, maximumCharacters), param };
 }

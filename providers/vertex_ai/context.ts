@@ -18,8 +18,12 @@ export interface Context {
   readonly storage: Storage | undefined;
 }
 
-/** Puts together what a backend needs; contacts nothing. */
-export function createContext(settings: Settings, runtime: Runtime): Context {
+/** Puts together what a backend needs; contacts nothing. `retryPauses` are those of its storage. */
+export function createContext(
+  settings: Settings,
+  runtime: Runtime,
+  retryPauses?: readonly number[],
+): Context {
   const credentials = createCredentials({
     backend: runtime.name,
     credential: settings.vertex_credentials,
@@ -42,6 +46,7 @@ export function createContext(settings: Settings, runtime: Runtime): Context {
       headers: settings.headers,
       timeout: settings.timeout,
       credentials,
+      ...(retryPauses === undefined ? {} : { retryPauses }),
     });
   return { settings, runtime, credentials, tuning, storage };
 }

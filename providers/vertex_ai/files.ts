@@ -12,14 +12,26 @@ import {
   readFileTime,
 } from "./ids.ts";
 import type { Storage, StoredObject } from "./storage.ts";
-import { companionName, type Log, removeCompanions, storeFile } from "./store-file.ts";
+import {
+  checkConversion,
+  companionName,
+  type Log,
+  removeCompanions,
+  storeFile,
+} from "./store-file.ts";
 import { checkUpload } from "./uploads.ts";
 
 /** The operations on files that a bucket carries out. */
 export type FileOperations = Required<
   Pick<
     Backend,
-    "uploadFile" | "getFile" | "listFiles" | "readFile" | "deleteFile" | "readFileReport"
+    | "uploadFile"
+    | "checkFile"
+    | "getFile"
+    | "listFiles"
+    | "readFile"
+    | "deleteFile"
+    | "readFileReport"
   >
 >;
 
@@ -81,6 +93,10 @@ export function createFiles(storage: Storage, log: Log): FileOperations {
       const onUnsupported = checkUpload(upload);
       const id = createFileId();
       return toFile(id, await storeFile(storage, id, upload, onUnsupported, log, signal));
+    },
+    async checkFile(upload, signal) {
+      const onUnsupported = checkUpload(upload);
+      return await checkConversion(upload.content, onUnsupported, signal);
     },
     async getFile(id, signal) {
       const { object } = await requireFile(id, signal);

@@ -1,24 +1,34 @@
 import { badRequest } from "../../src/errors.ts";
-import { type Backend, defineProvider } from "../../src/provider.ts";
+import { type Backend, defineProvider, type Runtime } from "../../src/provider.ts";
 import { AnyObject } from "../../src/upstream/objects.ts";
 import { type Context, createContext } from "./context.ts";
 import { createFiles } from "./files.ts";
 import { createJobs } from "./jobs.ts";
-import { options } from "./options.ts";
+import { options, type Settings } from "./options.ts";
 import { createResults } from "./results.ts";
+import { datasets, prices } from "./rules.ts";
 
 /** Tuning of Gemini on Google's Vertex AI, with files in a bucket of Cloud Storage. */
 export default defineProvider({
   options,
-  create(settings, runtime): Backend {
-    const context = createContext(settings, runtime);
-    return {
-      ...createJobs(context),
-      ...createFileOperations(context),
-      checkAccess: (signal) => checkAccess(context, signal),
-    };
-  },
+  datasets,
+  prices,
+  create: (settings, runtime) => createVertexBackend(settings, runtime),
 });
+
+/** A backend that pauses for `retryPauses` milliseconds before each further try of an upload. */
+export function createVertexBackend(
+  settings: Settings,
+  runtime: Runtime,
+  retryPauses?: readonly number[],
+): Backend {
+  const context = createContext(settings, runtime, retryPauses);
+  return {
+    ...createJobs(context),
+    ...createFileOperations(context),
+    checkAccess: (signal) => checkAccess(context, signal),
+  };
+}
 
 /** A backend for jobs alone may have no bucket, but it can tell what its jobs have learned. */
 function createFileOperations(context: Context): Pick<Backend, "uploadFile"> & Partial<Backend> {

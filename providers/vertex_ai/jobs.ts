@@ -14,7 +14,13 @@ import { isFinal } from "./tuning-job.ts";
 export type JobOperations = Required<
   Pick<
     Backend,
-    "createJob" | "getJob" | "listJobs" | "cancelJob" | "listJobEvents" | "listJobCheckpoints"
+    | "createJob"
+    | "previewJob"
+    | "getJob"
+    | "listJobs"
+    | "cancelJob"
+    | "listJobEvents"
+    | "listJobCheckpoints"
   >
 >;
 
@@ -27,7 +33,7 @@ export function createJobs(context: Context): JobOperations {
   const metrics = createMetricsReader(context);
   const names = makeNames(context);
 
-  async function createJob(request: JobRequest, signal: AbortSignal): Promise<JobFields> {
+  async function translateRequest(request: JobRequest, signal: AbortSignal) {
     const wanted = readRequest(request, context.settings);
     const { training_file, validation_file } = wanted;
     const [source, trainingUri, validationUri] = await Promise.all([
@@ -37,8 +43,13 @@ export function createJobs(context: Context): JobOperations {
         ? undefined
         : findUri(context, validation_file, "validation_file", signal),
     ]);
+    const body: Fields = { ...source, ...wanted.makeBody(trainingUri, validationUri) };
+    return { body, trainingUri, validationUri };
+  }
+
+  async function createJob(request: JobRequest, signal: AbortSignal): Promise<JobFields> {
+    const { body, trainingUri, validationUri } = await translateRequest(request, signal);
     try {
-      const body = { ...source, ...wanted.makeBody(trainingUri, validationUri) };
       return translateJob(await jobs.create(body, signal), names);
     } catch (error) {
       throw nameField(error, trainingUri, validationUri);
@@ -71,6 +82,7 @@ export function createJobs(context: Context): JobOperations {
 
   return {
     createJob,
+    previewJob: async (request, signal) => (await translateRequest(request, signal)).body,
     getJob: async (id, signal) => translateJob(await jobs.get(id, signal), names),
     listJobs: (_query, signal) => listJobs(signal),
     cancelJob,

@@ -1,6 +1,6 @@
 import { checkGemini, convertToGemini, detectFormat } from "../../src/dataset/gemini/convert.ts";
 import { ApiError } from "../../src/errors.ts";
-import type { FileUpload } from "../../src/provider.ts";
+import type { FileReport, FileUpload } from "../../src/provider.ts";
 import { type Folder, ownObjectName } from "./ids.ts";
 import type { Storage, StoredObject } from "./storage.ts";
 import type { NewObject } from "./storage-upload.ts";
@@ -63,6 +63,19 @@ export async function storeFile(
     await removeFile(storage, id, converted, log);
     throw error;
   }
+}
+
+/** What storing a file would leave out; throws what it would refuse. */
+export async function checkConversion(
+  content: Blob,
+  onUnsupported: OnUnsupported,
+  signal: AbortSignal,
+): Promise<FileReport> {
+  if ((await detectFormat(content, signal)) === "gemini") return await checkGemini(content, signal);
+  const storeMedia = async () => "gs://bucket/media";
+  const { lines, report } = convertToGemini(content, { onUnsupported, storeMedia }, signal);
+  for await (const _ of lines);
+  return report();
 }
 
 function fromBlob(

@@ -1,4 +1,5 @@
 import { setImmediate as yieldToEventLoop } from "node:timers/promises";
+import { hintSecrets, maskSecrets } from "./check/secrets.ts";
 import { cutText } from "./values.ts";
 
 /** One line of a file that is not blank as its bytes, without the line feed. */
@@ -105,15 +106,24 @@ export class LineSplitter {
 
 /**
  * The lines of `content` that are not blank in the order of the file, one array for each piece of
- * at most 256 KiB; other work of the process goes on between the pieces.
+ * at most 256 KiB; other work of the process goes on between the pieces. `onBytes` is told the
+ * number of bytes so far after each piece.
  */
-export async function* splitLines(content: Blob, signal?: AbortSignal): AsyncGenerator<RawLine[]> {
+export async function* splitLines(
+  content: Blob,
+  signal?: AbortSignal,
+  onBytes?: (bytes: number) => void,
+): AsyncGenerator<RawLine[]> {
   const splitter = new LineSplitter();
+  let bytes = 0;
   for await (const chunk of content.stream()) {
     // A blob in memory is one chunk, and is read without ever leaving the microtask queue.
     for (let start = 0; start < chunk.length; start += pieceBytes) {
       signal?.throwIfAborted();
-      yield splitter.push(chunk.subarray(start, start + pieceBytes));
+      const piece = chunk.subarray(start, start + pieceBytes);
+      yield splitter.push(piece);
+      bytes += piece.length;
+      onBytes?.(bytes);
       await yieldToEventLoop();
     }
   }
@@ -139,16 +149,31 @@ export function parseLine(raw: RawLine): JsonLine | BrokenLine {
   try {
     return { text, value: JSON.parse(text) };
   } catch (error) {
+    if (text.startsWith("\ufeff")) {
+      return { broken: `Line ${raw.line} has a byte order mark, which may only start a file` };
+    }
     const reason = error instanceof Error ? error.message.replace("JSON Parse error: ", "") : "";
-    return {
-      broken: `Line ${raw.line} is not valid JSON: ${cutText(reason, 60)} ${quoteStart(text)}`,
-    };
+    const excerpt = cutText(hintSecrets(text) === 0 ? reason : maskWords(reason), 60);
+    return { broken: `Line ${raw.line} is not valid JSON: ${excerpt} ${quoteStart(text)}` };
   }
+}
+
+/** What the parser quotes may be a part of a secret, which no pattern tells. */
+function maskWords(reason: string): string {
+  return reason.replace(/"[^"]*"?/g, '"[masked]"');
+}
+
+/** Whether a line that does not start the file has a byte order mark and nothing else. */
+export function isOnlyByteOrderMark({ bytes }: RawLine): boolean {
+  if (bytes === null || bytes[0] !== byteOrderMark[0] || withoutByteOrderMark(bytes) === bytes) {
+    return false;
+  }
+  return withoutByteOrderMark(bytes).every((byte) => blanks.has(byte));
 }
 
 /** The start of a line in the words of OpenAI's API: `(starts with: "…")`. */
 export function quoteStart(text: string): string {
-  return `(starts with: "${cutText(text.trimStart(), excerptLength)}")`;
+  return `(starts with: "${cutText(maskSecrets(text.trimStart()), excerptLength)}")`;
 }
 
 /** Tells from the bytes, as parsing such a line would make its values first. */

@@ -1,7 +1,6 @@
-import { join } from "node:path";
-import { isCompiled } from "../executable.ts";
+import { startWorker } from "../threads/start.ts";
 
-/** The SHA-256 of bytes that come in pieces, computed beside the event loop. */
+/** The SHA-256 of bytes that come in pieces, computed beside the event loop; fails with its thread. */
 export interface Digest {
   /** Adds bytes of shared memory, which must not change until this resolves. */
   update(bytes: Uint8Array<SharedArrayBuffer>): Promise<void>;
@@ -32,21 +31,24 @@ export function startDigest(): Digest {
 }
 
 function startThread() {
-  // In a compiled executable every file that it was built from lies below one directory.
-  const name = isCompiled() ? "digest/worker.js" : "worker.ts";
-  const worker = new Worker(join(import.meta.dir, name));
+  const worker = startWorker("digest/worker");
   // It never keeps the process from ending.
   worker.unref();
   const waiting: PromiseWithResolvers<string>[] = [];
+  let failure: Error | undefined;
   worker.onmessage = ({ data }: MessageEvent<string>) => waiting.shift()?.resolve(data);
   const fail = (reason: string) => {
+    if (failure !== undefined) return;
+    failure = new Error(`Cannot compute: ${reason}`);
     thread = undefined;
-    for (const { reject } of waiting.splice(0)) reject(new Error(`Cannot compute: ${reason}`));
+    for (const { reject } of waiting.splice(0)) reject(failure);
   };
   worker.onerror = ({ message }) => fail(message);
   worker.addEventListener("close", () => fail("the thread has ended"));
   return {
     ask(message: readonly [id: number, bytes?: Uint8Array]): Promise<string> {
+      // Nobody would answer: what a digest has had so far is lost with its thread.
+      if (failure !== undefined) return Promise.reject(failure);
       const answer = Promise.withResolvers<string>();
       waiting.push(answer);
       worker.postMessage(message);

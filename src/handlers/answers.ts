@@ -9,8 +9,13 @@ import { type Fields, requestIdOf } from "../provider.ts";
 export type Handler = (gateway: Gateway, exchange: Exchange) => Promise<Response> | Response;
 
 /** Answers with `body`, under the request id of the upstream call that gave `answer`. */
-export function answerWith(exchange: Exchange, body: Fields, answer: object = body): Response {
-  return jsonResponse(body, requestIdOf(answer) ?? exchange.requestId);
+export function answerWith(
+  exchange: Exchange,
+  body: Fields,
+  answer: object = body,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  return jsonResponse(body, requestIdOf(answer) ?? exchange.requestId, headers);
 }
 
 /**
@@ -22,8 +27,9 @@ export async function changing<Result>(call: Promise<Result>): Promise<Result> {
     return await call;
   } catch (error) {
     if (!(error instanceof ApiError) || error.retry === true) throw error;
-    const { status, message, type, param, code, headers } = error;
-    throw new ApiError(status, message, { type, param, code, headers, retry: false, cause: error });
+    const { status, message, type, param, code, headers, beside } = error;
+    const details = { type, param, code, headers, beside, retry: false };
+    throw new ApiError(status, message, { ...details, cause: error });
   }
 }
 

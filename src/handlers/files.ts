@@ -1,6 +1,7 @@
 import { backendsWith, type NamedBackend, requireBackend, unsupported } from "../backends.ts";
 import { followClient } from "../client-signal.ts";
-import { badRequest } from "../errors.ts";
+import type { DatasetReport } from "../dataset/report.ts";
+import { ApiError, badRequest } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, readLimit, readQuery } from "../http/exchange.ts";
 import { type FormFile, readForm } from "../http/form.ts";
@@ -10,6 +11,7 @@ import { hintedBackend, locate, remember, toEntry } from "../location.ts";
 import { completeFile } from "../objects.ts";
 import { type FileFields, type FileQuery, type FileUpload, requestIdOf } from "../provider.ts";
 import { answerList, answerWith, changing } from "./answers.ts";
+import { readDryRun } from "./dry-run.ts";
 import { readMergedPage } from "./pages.ts";
 
 // OpenAI's API reference: both the default and the maximum of `limit`.
@@ -17,7 +19,8 @@ const maxFilesPerPage = 10_000;
 
 /** POST /files */
 export async function createFile(gateway: Gateway, exchange: Exchange): Promise<Response> {
-  const query = readQuery(exchange);
+  const query = readQuery(exchange, ["dry_run"]);
+  const dryRun = readDryRun(query);
   // A hint that leads nowhere is told before the file is read.
   const early = hintedBackend(gateway, exchange, query);
   const { maxFileBytes, idleSeconds, spoolDirectory } = gateway.settings;
@@ -27,17 +30,54 @@ export async function createFile(gateway: Gateway, exchange: Exchange): Promise<
     idleSeconds,
     spoolDirectory,
   });
+  let release = form.discard;
   try {
     const upload = readUpload(form.file, form.fields);
     const backend =
       early ?? hintedBackend(gateway, exchange, query, form.hint) ?? gateway.backends.fallback;
-    const signal = followClient(exchange.request.signal, gateway.stopping);
-    const file = await changing(backend.files.uploadFile(upload, signal));
+    const { signal } = exchange.request;
+    if (dryRun) return await answerInspection(gateway, exchange, backend, upload);
+    const { discard } = form;
+    release = async () => undefined;
+    const { file, report } = await changing(
+      gateway.reports.store(backend, upload, followClient(signal, gateway.stopping), discard),
+    );
     await gateway.ledger.record("file", [toEntry(backend, file, upload.sha256)]);
-    return answerWith(exchange, completeFile(file), file);
+    return answerWith(exchange, completeFile(file), file, warnOfErrors(file.id, report));
   } finally {
-    await form.discard();
+    await release();
   }
+}
+
+/** A warning header (RFC 7234, code 199) for a dataset that was taken with its errors. */
+function warnOfErrors(id: string, report: DatasetReport | undefined): Record<string, string> {
+  const count = report?.errors.count ?? 0;
+  if (count === 0) return {};
+  const errors = count === 1 ? "1 error" : `${count} errors`;
+  return { warning: `199 tunegate "the dataset has ${errors}: see /v1/files/${id}/report"` };
+}
+
+/** What an upload with `dry_run=true` is answered with: nothing is kept. */
+async function answerInspection(
+  gateway: Gateway,
+  exchange: Exchange,
+  backend: NamedBackend,
+  upload: FileUpload,
+): Promise<Response> {
+  const report = await gateway.reports.inspect(backend, upload, exchange.request.signal);
+  if (report === undefined) {
+    throw badRequest(
+      'Cannot report on the file: only files with the purpose "fine-tune" are datasets',
+      "purpose",
+    );
+  }
+  const { filename, sha256 } = upload;
+  const about = { object: "file.report", backend: backend.name, filename, sha256 };
+  // What has errors is refused before a backend could convert it.
+  if (report.errors.count > 0) return answerWith(exchange, { ...about, ...report });
+  const conversion = await backend.files.checkFile?.(upload, exchange.request.signal);
+  const carried = conversion === undefined ? {} : { conversion };
+  return answerWith(exchange, { ...about, ...report, ...carried });
 }
 
 const uploadFields = ["purpose", "expires_after[anchor]", "expires_after[seconds]"];
@@ -166,18 +206,27 @@ export async function deleteFile(gateway: Gateway, exchange: Exchange): Promise<
   if (backend.files.deleteFile === undefined) throw unsupported(backend, "delete a file");
   await changing(backend.files.deleteFile(id, gateway.stopping));
   await gateway.ledger.forget("file", id);
+  await gateway.ledger.forgetReport(backend.name, id);
   return answerWith(exchange, { id, object: "file", deleted: true });
 }
 
-/** GET /files/{id}/report, which OpenAI does not have: what became of a file's lines. */
+/** GET /files/{id}/report, which OpenAI does not have: what is known of a file's lines. */
 export async function getFileReport(gateway: Gateway, exchange: Exchange): Promise<Response> {
   const id = exchange.ids[0] ?? "";
   const { signal } = exchange.request;
   const hint = hintedBackend(gateway, exchange, readQuery(exchange));
   const { backend } = await locate(gateway, "file", id, hint, signal);
-  if (backend.files.readFileReport === undefined) throw unsupported(backend, "report on a file");
-  const report = await backend.files.readFileReport(id, signal);
-  return answerWith(exchange, { object: "file.report", file_id: id, ...report }, report);
+  const report = await gateway.reports.find(backend.name, id);
+  const conversion = await backend.files.readFileReport?.(id, signal);
+  if (report === undefined && conversion === undefined) {
+    throw new ApiError(
+      404,
+      `Cannot report on file "${id}": its content was not checked here when it was uploaded`,
+      { param: "id", code: "report_not_found" },
+    );
+  }
+  const carried = conversion === undefined ? {} : { conversion };
+  return answerWith(exchange, { object: "file.report", file_id: id, ...report, ...carried });
 }
 
 /** GET /files/{id}/content */
@@ -188,12 +237,31 @@ export async function getFileContent(gateway: Gateway, exchange: Exchange): Prom
   const { backend } = await locate(gateway, "file", id, hint, signal);
   if (backend.files.readFile === undefined) throw unsupported(backend, "download a file");
   const content = await backend.files.readFile(id, headers.get("range") ?? undefined, signal);
-  return new Response(content.body, {
+  const { body } = content;
+  return new Response(body instanceof Blob ? body : holdWhileWaiting(body, exchange), {
     status: content.status ?? 200,
     headers: {
       "content-type": "application/octet-stream",
       "x-request-id": requestIdOf(content) ?? exchange.requestId,
       ...content.headers,
     },
+  });
+}
+
+/** A backend may be quiet for longer than a connection may: the time is the backend's to limit. */
+function holdWhileWaiting(
+  body: ReadableStream<Uint8Array>,
+  { holdOpen }: Exchange,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      holdOpen(true);
+      const { done, value } = await reader.read();
+      holdOpen(false);
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
   });
 }

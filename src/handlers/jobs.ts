@@ -1,5 +1,7 @@
 import * as v from "valibot";
 import { type NamedBackend, unsupported } from "../backends.ts";
+import { followClient } from "../client-signal.ts";
+import { checkCostLimit } from "../cost/limit.ts";
 import { ApiError, badRequest } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import {
@@ -15,6 +17,8 @@ import { fetchJob, hintedBackend, locate, remember, toEntry } from "../location.
 import { completeCheckpoint, completeEvent, completeJob } from "../objects.ts";
 import type { Fields, JobFields, JobRequest, ListName, PageQuery } from "../provider.ts";
 import { answerList, answerWith, changing } from "./answers.ts";
+import { answerDryRun, readDryRun } from "./dry-run.ts";
+import { answerJob, showJob, warnUnchecked } from "./job-answers.ts";
 import { ownCursor, readMergedPage } from "./pages.ts";
 
 const maxItemsPerPage = 10_000;
@@ -45,15 +49,22 @@ const jobRequestSchema = v.looseObject({
 
 /** POST /fine_tuning/jobs */
 export async function createJob(gateway: Gateway, exchange: Exchange): Promise<Response> {
-  const query = readQuery(exchange);
+  const { signal } = exchange.request;
+  const query = readQuery(exchange, ["dry_run"]);
+  const dryRun = readDryRun(query);
   const body = await readJson(exchange.request, gateway.settings.idleSeconds);
   const hint = hintedBackend(gateway, exchange, query, body.hint);
   const request = readJobRequest(body.fields);
-  const backend = hint ?? (await locateTrainingFile(gateway, request, exchange.request.signal));
+  const backend = hint ?? (await locateTrainingFile(gateway, request, signal));
+  await gateway.reports.requireEnough(backend, request.training_file);
+  if (dryRun) return await answerDryRun(gateway, exchange, backend, request);
+  const waiting = followClient(signal, gateway.stopping);
+  const unchecked = await checkCostLimit(gateway, backend, request, waiting);
   try {
     const job = await changing(backend.jobs.createJob(request, gateway.stopping));
     await gateway.ledger.record("job", [toEntry(backend, job)]);
-    return answerWith(exchange, completeJob(job), job);
+    const response = answerJob(gateway, exchange, backend, job);
+    return unchecked === undefined ? response : warnUnchecked(gateway, job, unchecked, response);
   } catch (error) {
     throw nameAlternatives(gateway, backend, error);
   }
@@ -138,7 +149,12 @@ export async function listJobs(gateway: Gateway, exchange: Exchange): Promise<Re
     { kind: "job", limit, order: "desc", after: query.values.get("after") },
     exchange.request.signal,
   );
-  return answerList(gateway, exchange, page, { complete: completeJob, ends: false });
+  const named = new Map(backends.map((backend) => [backend.name, backend]));
+  const complete = (job: JobFields, name: string) => {
+    const backend = named.get(name);
+    return backend === undefined ? completeJob(job) : showJob(gateway, backend, job);
+  };
+  return answerList(gateway, exchange, page, { complete, ends: false });
 }
 
 function hasMetadata(job: JobFields, filter: Readonly<Record<string, string>> | null): boolean {
@@ -155,7 +171,7 @@ export async function getJob(gateway: Gateway, exchange: Exchange): Promise<Resp
   const location = await locate(gateway, "job", id, hint, signal);
   const job = await fetchJob(location.backend.jobs, id, signal);
   await remember(gateway, "job", location, job);
-  return answerWith(exchange, completeJob(job), job);
+  return answerJob(gateway, exchange, location.backend, job);
 }
 
 /** POST /fine_tuning/jobs/{id}/cancel */
@@ -201,7 +217,7 @@ async function changeJob(
   if (jobs[method] === undefined) throw unsupported(location.backend, operation);
   const job = await changing(jobs[method](id, gateway.stopping));
   await remember(gateway, "job", location, job);
-  return answerWith(exchange, completeJob(job), job);
+  return answerJob(gateway, exchange, location.backend, job);
 }
 
 /** GET /fine_tuning/jobs/{id}/events */

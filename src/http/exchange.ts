@@ -9,6 +9,8 @@ export interface Exchange {
   readonly ids: readonly string[];
   /** The gateway's own id of this request. */
   readonly requestId: string;
+  /** Whether the connection stays open although nothing moves on it: true while others are awaited. */
+  readonly holdOpen: (hold: boolean) => void;
 }
 
 /** The name of the hint in bodies, forms and queries; with hyphens it is the header. */
@@ -21,8 +23,12 @@ export interface Query {
 }
 
 /** Makes the exchange of a request; throws a 400 where the path is broken. */
-export function openExchange(request: Request, requestId: string): Exchange {
-  return { request, address: parseAddress(request.url), ids: [], requestId };
+export function openExchange(
+  request: Request,
+  requestId: string,
+  holdOpen: Exchange["holdOpen"],
+): Exchange {
+  return { request, address: parseAddress(request.url), ids: [], requestId, holdOpen };
 }
 
 /**

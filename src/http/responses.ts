@@ -23,7 +23,7 @@ export function errorResponse(
   if (error.retry !== undefined) headers["x-should-retry"] = String(error.retry);
   const { type, param, code } = error;
   return jsonResponse(
-    { error: { message: mask(error.message), type, param, code } },
+    { error: { message: mask(error.message), type, param, code }, ...error.beside },
     headers["x-request-id"] ?? requestId,
     headers,
     error.status,

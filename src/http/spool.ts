@@ -53,17 +53,20 @@ export function createSpool(directory: string): Spool {
       }
       closed = true;
       await writer.end().catch(explain);
-      return { content: Bun.file(path, { type }), sha256: await digest.finish() };
+      const ending = digest;
+      digest = undefined;
+      return { content: Bun.file(path, { type }), sha256: await ending.finish() };
     },
     async discard() {
       chunks = [];
-      if (writer === undefined) return;
-      if (!closed) {
+      if (writer !== undefined && !closed) {
         closed = true;
         await writer.abandon();
-        await digest?.finish();
       }
-      await rm(path, { force: true });
+      // The thread keeps it until then; where the thread has ended there is nothing to be kept.
+      await digest?.finish().catch(() => undefined);
+      digest = undefined;
+      if (writer !== undefined) await rm(path, { force: true });
     },
   };
 }

@@ -1,5 +1,6 @@
 import { chmod } from "node:fs/promises";
 import { SQL } from "bun";
+import type { DatasetReport } from "../dataset/report.ts";
 import { StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Fields } from "../provider.ts";
@@ -35,6 +36,10 @@ export interface Ledger {
   /** Writes what is new or has changed; a known `sha256` stays where the new entry has none. */
   record(kind: Kind, entries: readonly Entry[]): Promise<void>;
   forget(kind: Kind, id: string): Promise<void>;
+  /** Keeps what is known of the content of a backend's file. */
+  saveReport(backend: string, id: string, report: DatasetReport): Promise<void>;
+  findReport(backend: string, id: string): Promise<DatasetReport | undefined>;
+  forgetReport(backend: string, id: string): Promise<void>;
   /** Throws if the ledger cannot be read. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -176,6 +181,35 @@ function createLedger(sql: SQL, log: Log): Ledger {
         logFailure("write to", error);
       }
       recent.delete(kind, id);
+    },
+
+    async saveReport(backend, id, report) {
+      try {
+        const text = JSON.stringify(report);
+        await sql`INSERT INTO reports (backend, id, report) VALUES (${backend}, ${id}, ${text})
+          ON CONFLICT (backend, id) DO UPDATE SET report = excluded.report`;
+      } catch (error) {
+        logFailure("write to", error);
+      }
+    },
+
+    async findReport(backend, id) {
+      try {
+        const rows: { readonly report: string }[] =
+          await sql`SELECT report FROM reports WHERE backend = ${backend} AND id = ${id}`;
+        return rows[0] && JSON.parse(rows[0].report);
+      } catch (error) {
+        logFailure("read", error);
+        return undefined;
+      }
+    },
+
+    async forgetReport(backend, id) {
+      try {
+        await sql`DELETE FROM reports WHERE backend = ${backend} AND id = ${id}`;
+      } catch (error) {
+        logFailure("write to", error);
+      }
     },
 
     async ping() {

@@ -15,4 +15,12 @@ export const migrations: readonly (readonly string[])[] = [
     "CREATE INDEX objects_by_time ON objects (kind, backend, created_at)",
   ],
   ["ALTER TABLE objects ADD COLUMN sha256 TEXT"],
+  [
+    `CREATE TABLE reports (
+      backend TEXT NOT NULL,
+      id TEXT NOT NULL,
+      report TEXT NOT NULL,
+      PRIMARY KEY (backend, id)
+    )`,
+  ],
 ];

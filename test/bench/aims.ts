@@ -58,6 +58,12 @@ const wishes: readonly Wish[] = [
     ...{ text: "idle memory, MiB", row: "start" },
     ...{ metric: "idle", sense: "at most", limit: 60 },
   },
+  ...(["check", "convert"] as const).map(
+    (way): Wish => ({
+      ...{ text: `${way} a dataset of 200 MB: MB/s`, row: `${way}-200m` },
+      ...{ metric: "throughput", sense: "at least", limit: 150 },
+    }),
+  ),
   {
     ...{ text: "first page of a merged list, p50, ms", row: "ledger-first-page" },
     ...{ metric: "p50", sense: "at most", limit: 10 },

@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { makeGroups } from "./groups.ts";
+import { makeDatasetRows, measureDatasets } from "./datasets/measure.ts";
+import { makeGroups, selectRows } from "./groups.ts";
 import { describeMachine, nameSystem } from "./machine.ts";
 import { type Options, readOptions, usage } from "./options.ts";
 import { chooseLayout, endAll, startGuard } from "./processes.ts";
@@ -34,7 +35,8 @@ async function run(words: readonly string[]): Promise<void> {
   const machine = describeMachine();
   const place = openPlace(options);
   const groups = makeGroups(place, options);
-  const rows = groups.flatMap((group) => group.rows);
+  const datasetRows = selectRows(makeDatasetRows(options.quick), options.only);
+  const rows = [...groups.flatMap((group) => group.rows), ...datasetRows];
   if (rows.length === 0) throw new Error(`Cannot measure "${options.only}": no row is named so`);
   const bench: Bench = {
     place,
@@ -50,7 +52,9 @@ async function run(words: readonly string[]): Promise<void> {
   };
   const versions = await installTargets(groups, bench);
   for (const group of groups) await runGroup(group, bench);
+  await measureDatasets(datasetRows, bench);
   const targets = new Set(groups.flatMap((group) => group.targets.map(({ name }) => name)));
+  if (datasetRows.length > 0) targets.add("direct").add("tunegate");
   const report = {
     date: new Date().toISOString(),
     machine,

@@ -48,6 +48,10 @@ export function makeGroups({ directory, cache }: Ground, options: Options): read
     .filter(({ rows }) => rows.length > 0);
 }
 
-function selectRows(rows: readonly Row[], only: string | undefined): readonly Row[] {
+/** The rows whose id contains `only`; all without it. */
+export function selectRows<One extends Row>(
+  rows: readonly One[],
+  only: string | undefined,
+): readonly One[] {
   return only === undefined ? rows : rows.filter(({ id }) => id.includes(only));
 }

@@ -27,6 +27,7 @@ export const metrics = {
     compared: true,
   },
   share: { title: "share of its CPU, %", scale: 100, compared: false },
+  throughput: { title: "MB/s", scale: 1e-6, compared: true },
   time: { title: "ms", scale: 1000, compared: true },
   memory: { title: "most memory over idle, MiB", scale: mebibyte, compared: false },
   start: {

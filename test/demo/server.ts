@@ -8,6 +8,8 @@ export interface ServerProcess {
   readOutput(): Promise<string>;
   /** The log so far. */
   readLog(): Promise<string>;
+  /** Sends a signal. */
+  send(signal: NodeJS.Signals): void;
   /** Sends SIGTERM, and SIGKILL after 20 s; resolves to the exit code, null after a signal. */
   stop(): Promise<number | null>;
 }
@@ -48,7 +50,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
 
   try {
     const url = await waitForAddress(child, readOutput, readLog);
-    return { url, readOutput, readLog, stop };
+    return { url, readOutput, readLog, send: (signal) => child.kill(signal), stop };
   } catch (error) {
     await stop();
     throw error;

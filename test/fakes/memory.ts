@@ -43,6 +43,11 @@ export function createMemoryProvider(
 ): Provider {
   return defineProvider({
     options: v.strictObject({}),
+    datasets: {
+      formats: ["chat", "preference", "reinforcement"],
+      minExamples: 10,
+      models: [{ model: "", tokenizer: "o200k_base" }],
+    },
     create(_options, runtime): Backend {
       const state = states[runtime.name];
       if (state === undefined) throw new Error(`no state for ${runtime.name}`);
@@ -132,7 +137,13 @@ function createBackend(state: MemoryState): Required<Pick<Backend, Methods>> {
     },
     async cancelJob(id, signal) {
       await enter("cancelJob", signal);
-      return { ...find(state.jobs, id, jobNotFound), status: "cancelled" };
+      const job = { ...find(state.jobs, id, jobNotFound), status: "cancelled" };
+      state.jobs.splice(
+        state.jobs.findIndex((one) => one.id === id),
+        1,
+        job,
+      );
+      return job;
     },
     listJobs: (query, signal) => list("listJobs", state.jobs, "desc", query.after, signal),
     async getJob(id, signal) {

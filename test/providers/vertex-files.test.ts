@@ -4,6 +4,7 @@ import vertex from "../../providers/vertex_ai/index.ts";
 import type { FileFields, FileUpload } from "../../src/provider.ts";
 import { type FakeStorage, startFakeStorage } from "../fakes/google/storage.ts";
 import { type FakeTokens, startFakeTokens } from "../fakes/google/token.ts";
+import { catchError } from "../support/gateway.ts";
 import { connectBackend, last, makeUpload, type WholeBackend } from "./backends.ts";
 
 const { signal } = new AbortController();
@@ -55,6 +56,22 @@ function connect(options: Readonly<Record<string, unknown>> = {}): WholeBackend 
     ...options,
   });
 }
+
+test("checkFile() says what an upload would leave out or be refused for, and stores nothing", async () => {
+  const check = (content: string, onUnsupported: string) =>
+    backend.checkFile(
+      makeUpload(new Blob([content]), { extra: [["on_unsupported", onUnsupported]] }),
+      signal,
+    );
+  expect(await check(chat, "refuse")).toEqual({ examples: 1, warnings: [], warningCount: 0 });
+  expect(await check(gemini, "refuse")).toMatchObject({ examples: 1, warningCount: 0 });
+  expect(await check(weighted, "warn")).toMatchObject({ warnings: [{ line: 1 }] });
+  expect(await catchError(() => check(weighted, "refuse"))).toMatchObject({
+    status: 400,
+    param: "file",
+  });
+  expect(storage.requests).toEqual([]);
+});
 
 function upload(content: string | Blob, fields: Partial<FileUpload> = {}): Promise<FileFields> {
   const blob = typeof content === "string" ? new Blob([content]) : content;

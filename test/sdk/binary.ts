@@ -25,7 +25,8 @@ export async function checkBinary(
     runToEnd({ command: [path, ...words], directory, environment }, signal);
 
   await checks.run("binary: --version and --help", async () => {
-    assert.equal((await run("--version")).output.trim(), packageFile.version);
+    const shown = (await run("--version")).output.trim();
+    assert.ok(shown.startsWith(`tunegate ${packageFile.version} (commit `), shown);
     assert.match((await run("--help")).output, /tunegate check/);
   });
 

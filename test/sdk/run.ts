@@ -6,6 +6,7 @@ import { type ServerProcess, startServer } from "../demo/server.ts";
 import { type FakeOpenAI, startFakeOpenAI } from "../fakes/openai.ts";
 import { type Binary, checkBinary, findProcesses, isArmExecutable } from "./binary.ts";
 import { type Checks, createChecks, runToEnd } from "./checks.ts";
+import { type Clouds, startClouds } from "./clouds.ts";
 import { checkCurl } from "./curl.ts";
 import { checkArrivals, type Transfers, writeTransfers } from "./transfers.ts";
 
@@ -93,10 +94,12 @@ async function checkClients(checks: Checks, binary: Binary): Promise<void> {
     project: "proj_fake",
     keptBytes: 1024 * 1024,
   });
+  const clouds = await startClouds();
   try {
     for (const client of clients) seedAccount(fake, client);
-    const server = await startGateway(binary, fake);
-    await driveGateway(checks, { url: server.url, python, fake, transfers });
+    const server = await startGateway(binary, fake, clouds);
+    const vertexJob = seedProject(clouds);
+    await driveGateway(checks, { url: server.url, python, fake, transfers, vertexJob });
     await checks.run("no upload is left on the gateway's disk", async () => {
       assert.deepEqual(await readdir(join(binary.directory, ".tunegate/spool")), []);
     });
@@ -109,10 +112,11 @@ async function checkClients(checks: Checks, binary: Binary): Promise<void> {
     });
     await checks.run("no key is in the log", async () => {
       const log = `${await server.readOutput()}${await server.readLog()}`;
-      for (const key of [masterKey, fake.apiKey]) assert.ok(!log.includes(key));
+      const keys = [masterKey, fake.apiKey, ...clouds.listSecrets()];
+      for (const key of keys) assert.ok(!log.includes(key));
     });
   } finally {
-    await fake.stop();
+    await Promise.all([fake.stop(), clouds.stop()]);
   }
 }
 
@@ -121,16 +125,19 @@ interface Drive {
   readonly python: string;
   readonly fake: FakeOpenAI;
   readonly transfers: Transfers;
+  /** The id of a job that has succeeded on Vertex AI. */
+  readonly vertexJob: string;
 }
 
 async function driveGateway(checks: Checks, drive: Drive): Promise<void> {
-  const { url, python, fake, transfers } = drive;
+  const { url, python, fake, transfers, vertexJob } = drive;
   const environment = {
     ...process.env,
     GATEWAY_URL: url,
     GATEWAY_KEY: masterKey,
     DATASETS: datasets,
     TRANSFERS: transfers.directory,
+    VERTEX_JOB: vertexJob,
     PYTHONDONTWRITEBYTECODE: "1",
   };
   const arrive = (client: string, times: number) =>
@@ -140,7 +147,7 @@ async function driveGateway(checks: Checks, drive: Drive): Promise<void> {
   const suite = join(import.meta.dir, "python/suite.py");
   await checks.runProgram("python", { command: [python, suite, "sync", "async"], environment });
   await arrive("python", 6);
-  for (const program of ["node.mjs", "node-transfers.mjs"]) {
+  for (const program of ["node.mjs", "node-clouds.mjs", "node-transfers.mjs"]) {
     const command = ["node", join(import.meta.dir, program)];
     await checks.runProgram("node", { command, environment });
   }
@@ -177,7 +184,19 @@ function seedAccount(fake: FakeOpenAI, client: string): void {
   }
 }
 
-async function startGateway(binary: Binary, fake: FakeOpenAI): Promise<ServerProcess> {
+/** A job that has succeeded, with metrics; returns its id. */
+function seedProject({ google }: Clouds): string {
+  const createTime = new Date(Date.now() - 60_000).toISOString();
+  const id = `ftjob-${google.vertex.addJob({ createTime }).number}`;
+  google.finishJob(id);
+  return id;
+}
+
+async function startGateway(
+  binary: Binary,
+  fake: FakeOpenAI,
+  clouds: Clouds,
+): Promise<ServerProcess> {
   await Bun.write(
     join(binary.directory, "config.yaml"),
     `finetune_settings:
@@ -187,13 +206,19 @@ async function startGateway(binary: Binary, fake: FakeOpenAI): Promise<ServerPro
     organization: org-fake
     project: proj_fake
   - custom_llm_provider: local
-general_settings:
+${clouds.entries}files_settings:
+${clouds.entries}general_settings:
   master_key: os.environ/GATEWAY_KEY
 `,
   );
   return await startServer({
     command: [binary.path, "--port", "0"],
     directory: binary.directory,
-    environment: { ...binary.environment, OPENAI_API_KEY: fake.apiKey, GATEWAY_KEY: masterKey },
+    environment: {
+      ...binary.environment,
+      ...clouds.environment,
+      OPENAI_API_KEY: fake.apiKey,
+      GATEWAY_KEY: masterKey,
+    },
   });
 }

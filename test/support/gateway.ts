@@ -3,6 +3,7 @@ import { type RunningGateway, startGateway } from "../../src/commands/serve.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { createLog } from "../../src/log.ts";
 import type { Backend, Provider } from "../../src/provider.ts";
+import type { ValidationMode } from "../../src/reports.ts";
 import { createMemoryProvider, type MemoryState } from "../fakes/memory.ts";
 import { makeDirectory } from "./directory.ts";
 
@@ -24,6 +25,8 @@ export interface TestGatewayOptions {
   readonly preferredProvider?: string;
   readonly dataDirectory?: string;
   readonly apiKey?: string;
+  /** Off if absent, whatever the configuration says: most tests send bytes that are no dataset. */
+  readonly validateFiles?: ValidationMode;
 }
 
 /** Starts a gateway in this process; `stop` also removes the directory that it made. */
@@ -33,10 +36,12 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   const logLines: string[] = [];
   const { providers } = options;
   const defaultProvider = Object.keys(providers)[0] ?? "";
-  const config = parseConfig(options.config, "config.yaml", options.environment ?? {}, {
+  const parsed = parseConfig(options.config, "config.yaml", options.environment ?? {}, {
     providers,
     defaultProvider,
   });
+  const general = { ...parsed.general, validate_files: options.validateFiles ?? "off" };
+  const config = { ...parsed, general };
   const starting = startGateway({
     config,
     providers,

@@ -23,6 +23,7 @@ beforeEach(async () => {
     `finetune_settings:
   - { custom_llm_provider: openai, api_key: ${fake.apiKey}, api_base: "${fake.url}" }
   - { custom_llm_provider: local }
+general_settings: { validate_files: off }
 `,
   );
   const limited = ["sh", "-c", `trap "" XFSZ; ulimit -f 4096; exec "$@"`, "sh"];

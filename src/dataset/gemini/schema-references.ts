@@ -46,16 +46,17 @@ export function combineSchemas(
   inner: Schema,
   report: (problem: string) => void,
 ): Schema {
-  const combined: Record<string, unknown> = { ...inner };
+  const combined = new Map<string, unknown>(Object.entries(inner));
   for (const [key, value] of Object.entries(outer)) {
-    const other = Object.hasOwn(inner, key) ? inner[key] : undefined;
-    if (other === undefined || other === value) combined[key] = value;
-    else if (key === "description") combined[key] = `${value}\n${other}`;
+    const other = combined.get(key);
+    if (other === undefined || other === value) combined.set(key, value);
+    else if (key === "description") combined.set(key, `${value}\n${other}`);
     else if (key === "required" && Array.isArray(value) && Array.isArray(other)) {
-      combined[key] = [...new Set([...value, ...other])];
+      combined.set(key, [...new Set([...value, ...other])]);
     } else report(`says "${cutText(key, 40)}" in two ways`);
   }
-  return combined;
+  // Unlike an assignment, this makes a field even of `__proto__`.
+  return Object.fromEntries(combined);
 }
 
 function findTarget(reference: unknown, root: Schema): Schema | undefined {

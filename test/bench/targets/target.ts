@@ -20,7 +20,8 @@ export type Route =
   | "upload"
   | "download"
   | "start"
-  | "size";
+  | "size"
+  | "dataset";
 
 /** What the upstream itself can do. */
 export const upstreamRoutes: readonly Route[] = [

@@ -221,6 +221,11 @@ describe("convertToGemini() refuses, or changes and lists, in a schema", () => {
       { type: "NUMBER" },
       "properties.p.enum",
     ],
+    "a keyword that JavaScript would take for the schema's prototype": [
+      JSON.parse('{"type":"string","__proto__":{"enum":["a"]},"anyOf":[{"minLength":2}]}'),
+      { type: "STRING", minLength: "2" },
+      "properties.p.__proto__ cannot be said",
+    ],
     "what is said in two ways": [
       { type: "string", minLength: 1, anyOf: [{ minLength: 2 }] },
       { type: "STRING", minLength: "2" },

@@ -105,7 +105,9 @@ function upload(call: Call, state: FakeAzureState): FakeAnswer {
     (name) => !expires || !/^expires_after\[(anchor|seconds)\]$/.test(name),
   );
   if (unknown !== undefined) throw new Refusal(400, `Unknown field ${unknown}`, { param: unknown });
-  const object = takeFile(state, now, file.content, { filename: file.filename });
+  const { "expires_after[seconds]": seconds } = others;
+  const expiry = seconds === undefined ? {} : { expires_at: now + Number(seconds) };
+  const object = takeFile(state, now, file.content, { filename: file.filename, ...expiry });
   return answerJson(object, 201, { location: `${request.path}/${object.id}` });
 }
 

@@ -13,6 +13,7 @@ from support import KEY, URL, Shared, checks
 # In this order; importing a module registers its checks.
 import openai_checks  # noqa: F401
 import local_checks  # noqa: F401
+import cloud_checks  # noqa: F401
 import gateway_checks  # noqa: F401
 import transfer_checks  # noqa: F401
 
