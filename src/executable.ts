@@ -1,8 +1,14 @@
 import { join } from "node:path";
 import packageFile from "../package.json";
+import { readCommit } from "./commit.ts" with { type: "macro" };
 
 /** This release's version, as in package.json. */
 export const version: string = packageFile.version;
+
+/** What `--version` prints: the release, the commit that it was built from, and Bun's version. */
+export function describeVersion(): string {
+  return `tunegate ${version} (commit ${readCommit()}, Bun ${Bun.version})`;
+}
 
 /** The words that start this very program: the compiled executable, or Bun with the sources. */
 export const ownCommand: readonly string[] = isCompiled()

@@ -5,6 +5,7 @@ import * as health from "./handlers/health.ts";
 import * as jobs from "./handlers/jobs.ts";
 import * as models from "./handlers/models.ts";
 import * as permissions from "./handlers/permissions.ts";
+import * as providers from "./handlers/providers.ts";
 import * as uploads from "./handlers/uploads.ts";
 import type { Route } from "./http/router.ts";
 
@@ -37,6 +38,7 @@ export const routes: readonly Route<Handler>[] = [
   ["POST", "fine_tuning/alpha/graders/validate", graders.validateGrader],
   ["GET", "models", models.listModels],
   ["GET", "models/:id", models.getModel],
+  ["GET", "providers", providers.listProviders],
 ];
 
 /** Routes that answer without a key. */

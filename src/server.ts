@@ -13,8 +13,11 @@ export interface ListenOptions {
   readonly port: number;
 }
 
-/** A request's way through the gateway; never throws. */
-export type Serve = (request: Request) => Promise<Response>;
+/**
+ * A request's way through the gateway; never throws. `holdOpen` keeps the connection open while
+ * nothing moves on it, until it is called with false.
+ */
+export type Serve = (request: Request, holdOpen: (hold: boolean) => void) => Promise<Response>;
 
 /** Makes the function that answers every request: access, route, handler, error, log line. */
 export function createServe(gateway: Gateway): Serve {
@@ -45,12 +48,12 @@ export function createServe(gateway: Gateway): Serve {
     });
   }
 
-  return async (request) => {
+  return async (request, holdOpen) => {
     const started = performance.now();
     const requestId = `req_${crypto.randomUUID().replaceAll("-", "")}`;
     let response: Response;
     try {
-      response = await route(openExchange(request, requestId));
+      response = await route(openExchange(request, requestId, holdOpen));
     } catch (error) {
       response = answerError(gateway, request, requestId, error);
     }
@@ -100,16 +103,48 @@ function logRequest(
   });
 }
 
+/** Requests under way, also those whose connection is closed. */
+export interface Requests {
+  readonly serve: Serve;
+  /** Resolves once none is under way. */
+  settle(): Promise<void>;
+}
+
+/** Keeps count of what `serve` has begun and not yet answered. */
+export function countRequests(serve: Serve): Requests {
+  let running = 0;
+  let settled = Promise.withResolvers<void>();
+  return {
+    async serve(request, holdOpen) {
+      running += 1;
+      try {
+        return await serve(request, holdOpen);
+      } finally {
+        running -= 1;
+        if (running === 0) {
+          settled.resolve();
+          settled = Promise.withResolvers();
+        }
+      }
+    },
+    settle: () => (running === 0 ? Promise.resolve() : settled.promise),
+  };
+}
+
 /** How long a connection may stay open on which nothing moves; Bun takes at most 255. */
 const idleSeconds = 240;
 
+/** Throws a `StartError` where others than this machine could call without a key. */
+export function requireSafeHost(masterKey: string | undefined, host: string): void {
+  if (masterKey !== undefined || isLoopbackHost(host)) return;
+  throw new StartError(
+    `Cannot listen on ${host}: without a key everybody there could spend your money; set general_settings.master_key or TUNEGATE_MASTER_KEY, or listen on 127.0.0.1`,
+  );
+}
+
 /** Starts to listen. Throws a `StartError` where that is not possible or not safe. */
-export function listen(gateway: Gateway, serve: Serve, { host, port }: ListenOptions) {
-  if (gateway.settings.masterKey === undefined && !isLoopbackHost(host)) {
-    throw new StartError(
-      `Cannot listen on ${host}: without a key everybody there could spend your money; set general_settings.master_key or TUNEGATE_MASTER_KEY, or listen on 127.0.0.1`,
-    );
-  }
+export function listen(masterKey: string | undefined, serve: Serve, { host, port }: ListenOptions) {
+  requireSafeHost(masterKey, host);
   try {
     return Bun.serve({
       hostname: host,
@@ -124,9 +159,10 @@ export function listen(gateway: Gateway, serve: Serve, { host, port }: ListenOpt
       async fetch(request, server) {
         // An answer may take as long as the backend's own deadline allows. Bun keeps what is set
         // here for the connection, so it is set back for the time between two requests.
-        server.timeout(request, 0);
-        const response = await serve(request);
-        server.timeout(request, idleSeconds);
+        const holdOpen = (hold: boolean) => server.timeout(request, hold ? 0 : idleSeconds);
+        holdOpen(true);
+        const response = await serve(request, holdOpen);
+        holdOpen(false);
         return response;
       },
     });

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { version } from "../src/executable.ts";
+import { describeVersion } from "../src/executable.ts";
+import { startFakeOpenAI } from "./fakes/openai.ts";
 import { makeDirectory } from "./support/directory.ts";
 
 let directory: ReturnType<typeof makeDirectory>;
@@ -44,7 +45,11 @@ async function start(words: readonly string[], environment: Record<string, strin
 
 describe("tunegate", () => {
   test("--version and --help print and exit with 0", async () => {
-    expect(await run(["--version"])).toEqual({ stdout: `${version}\n`, stderr: "", code: 0 });
+    expect(await run(["--version"])).toEqual({
+      stdout: `${describeVersion()}\n`,
+      stderr: "",
+      code: 0,
+    });
     const help = await run(["--help"]);
     expect(help.code).toBe(0);
     for (const word of ["serve", "check", "--config", "--host", "--port", "--data-dir"]) {
@@ -54,7 +59,10 @@ describe("tunegate", () => {
 
   test("refuses a command line that it does not know, with what would work", async () => {
     for (const [words, message] of [
-      [["fly"], 'Cannot run "fly": the commands are serve, check and train; see --help'],
+      [
+        ["fly"],
+        'Cannot run "fly": the commands are serve, check, providers, plugin, dataset, health and train; see --help',
+      ],
       [["serve", "twice"], 'Cannot take "twice"'],
       [["--prot", "1"], "Unknown option '--prot'"],
       [["--port", "70000"], 'Cannot listen on port "70000": it must be a number from 0 to 65535'],
@@ -149,6 +157,45 @@ describe("tunegate", () => {
     expect(code).toBe(1);
     expect(stderr).toContain("Cannot use the data directory");
     expect(stderr).not.toContain("another tunegate");
+  });
+
+  test("check --online tries each backend, and fails where one does", async () => {
+    const fake = await startFakeOpenAI();
+    try {
+      await Bun.write(
+        join(directory.path, "config.yaml"),
+        `finetune_settings:
+  - { custom_llm_provider: openai, api_key: ${fake.apiKey}, api_base: "${fake.url}" }
+  - { custom_llm_provider: openai, name: wrong-key, api_key: sk-wrong, api_base: "${fake.url}" }
+  - { custom_llm_provider: openai, name: down, api_key: x, api_base: "http://127.0.0.1:1" }
+  - { custom_llm_provider: local }
+`,
+      );
+      const { stdout, code } = await run(["check", "--online"]);
+      expect(code).toBe(1);
+      const lines = stdout.trimEnd().split("\n");
+      expect(lines[0]).toBe("config.yaml is valid; backends: openai, wrong-key, down, local");
+      expect(lines[1]).toMatch(/^openai {5}ok {6}answers, and takes the credential \(\d+ ms\)$/);
+      expect(lines[2]).toStartWith(
+        'wrong-key  failed  Cannot use backend "wrong-key": the service does not accept its credential',
+      );
+      expect(lines[3]).toBe('down       failed  Cannot reach backend "down": connection refused');
+      expect(lines[4]).toBe("local      –       there is nothing to try");
+      expect(fake.requests.map(({ method }) => method)).toEqual(["GET", "GET"]);
+      expect(readdirSync(directory.path)).toEqual(["config.yaml"]);
+    } finally {
+      await fake.stop();
+    }
+  });
+
+  test("check refuses settings that do not go together", async () => {
+    await Bun.write(
+      join(directory.path, "config.yaml"),
+      "finetune_settings: [{ custom_llm_provider: azure, api_base: https://a.example, client_secret: s }]",
+    );
+    const { stdout, stderr, code } = await run(["check"]);
+    expect({ stdout, code }).toEqual({ stdout: "", code: 1 });
+    expect(stderr).toContain('Cannot set up backend "azure": ');
   });
 
   test("check names the backends, or every mistake, without serving", async () => {

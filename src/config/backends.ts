@@ -20,7 +20,17 @@ export type Providers = Readonly<Record<string, Provider>>;
 export const entryKeys = ["custom_llm_provider", "name"];
 
 /** Names that a request's path could not be told from: the first segments of the routes. */
-const reservedNames = [".", "..", "v1", "files", "fine_tuning", "uploads", "models", "health"];
+export const reservedNames = [
+  ".",
+  "..",
+  "v1",
+  "files",
+  "fine_tuning",
+  "uploads",
+  "models",
+  "health",
+  "providers",
+];
 
 const nameSchema = v.strictObject({
   name: v.optional(

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import * as v from "valibot";
 import { LineCounter } from "yaml";
 import type { BackendConfig } from "../backends.ts";
+import type { ConfiguredPrice } from "../cost/prices.ts";
 import { StartError } from "../errors.ts";
 import {
   backendLists,
@@ -20,6 +21,7 @@ import {
 } from "./general-settings.ts";
 import { Mistakes } from "./mistakes.ts";
 import { findNearName, listChoices } from "./names.ts";
+import { readPrices } from "./prices.ts";
 import { type Block, parseSettings, type Settings } from "./settings.ts";
 
 /** All that the gateway is told at start, checked. */
@@ -29,6 +31,10 @@ export interface Config {
   /** At least one, in the order of first appearance. */
   readonly backends: readonly BackendConfig[];
   readonly general: GeneralSettings;
+  /** Prices of training, in the order of the file. */
+  readonly prices: readonly ConfiguredPrice[];
+  /** The providers that entries may name, by name. */
+  readonly providers: Providers;
   /** LiteLLM's blocks that stand in the file and do nothing here. */
   readonly unused: readonly string[];
   /** Whether neither list of backends is there, so that the default provider serves alone. */
@@ -76,14 +82,46 @@ const unusedBlocks: readonly string[] = [
 const maxFileBytes = 1024 * 1024;
 const shortestSecret = 8;
 
-/** Reads the settings of `file`, or the built-in ones; a StartError holds all that is wrong. */
+/** Loads more providers, as the general settings of the file say, as far as they can be read. */
+export type LoadProviders = (general: GeneralSettings) => Promise<Providers>;
+
+/**
+ * Reads the settings of `file`, or the built-in ones; a StartError holds all that is wrong. Entries
+ * may name the registry's providers and those that `loadProviders` gives.
+ */
 export async function loadConfig(
   file: string | undefined,
   environment: Environment,
   registry: Registry,
+  loadProviders: LoadProviders = async () => ({}),
 ): Promise<Config> {
-  if (file === undefined) return createDefaultConfig(environment, registry);
-  return parseConfig(await readText(file), file, environment, registry);
+  const text = file === undefined ? undefined : await readText(file);
+  const general =
+    text === undefined || file === undefined
+      ? defaultGeneralSettings
+      : peekGeneralSettings(text, file, environment);
+  const providers = { ...registry.providers, ...(await loadProviders(general)) };
+  if (text === undefined || file === undefined) {
+    return createDefaultConfig(environment, { ...registry, providers });
+  }
+  return parseConfig(text, file, environment, { ...registry, providers });
+}
+
+/** The general settings of a file before all else of it is read; its mistakes come up later. */
+function peekGeneralSettings(
+  text: string,
+  fileName: string,
+  environment: Environment,
+): GeneralSettings {
+  const lines = new LineCounter();
+  const settings = parseSettings(text, lines, environment, new Mistakes(fileName, lines));
+  return readGeneralBlock(settings.listBlocks(), settings);
+}
+
+function readGeneralBlock(blocks: readonly Block[], settings: Settings): GeneralSettings {
+  const block = blocks.find(({ key }) => key === "general_settings");
+  const value = block === undefined ? null : settings.read(block.node, ["general_settings"]);
+  return readGeneralSettings(value, settings);
 }
 
 /** Reads settings from YAML; `fileName` is for messages only. */
@@ -102,17 +140,21 @@ export function parseConfig(
     mistakes.add([], 0, `is empty; write at least ${showSmallest(registry)}`);
   }
   refuseUnknownBlocks(blocks, settings);
-  const generalBlock = blocks.find(({ key }) => key === "general_settings");
-  const generalValue =
-    generalBlock === undefined ? null : settings.read(generalBlock.node, ["general_settings"]);
-  const general = readGeneralSettings(generalValue, settings);
-  const { backends, usesDefaultBackend } = readBackends(blocks, registry, general, settings);
+  const general = readGeneralBlock(blocks, settings);
+  const { backends, named, usesDefaultBackend } = readBackends(blocks, registry, general, settings);
+  const pricesBlock = blocks.find(({ key }) => key === "prices");
+  const prices =
+    pricesBlock === undefined
+      ? []
+      : readPrices(settings.read(pricesBlock.node, ["prices"]), named, settings);
   const complete = addMasterKey(general, environment, mistakes);
   mistakes.throwIfAny();
   return {
     fileName,
     backends,
     general: complete,
+    prices,
+    providers: registry.providers,
     unused: blocks.map(({ key }) => key).filter((key) => unusedBlocks.includes(key)),
     usesDefaultBackend,
     secrets: listSecrets(complete, settings.secrets),
@@ -127,6 +169,8 @@ function createDefaultConfig(environment: Environment, registry: Registry): Conf
     fileName: undefined,
     backends: [createDefaultBackend(registry)],
     general,
+    prices: [],
+    providers: registry.providers,
     unused: [],
     usesDefaultBackend: true,
     secrets: listSecrets(general, []),
@@ -147,7 +191,7 @@ function listSecrets(general: GeneralSettings, found: Iterable<string>): readonl
 }
 
 function refuseUnknownBlocks(blocks: readonly Block[], settings: Settings): void {
-  const known = ["general_settings", ...backendLists];
+  const known = ["general_settings", ...backendLists, "prices"];
   for (const { key } of blocks) {
     if (known.includes(key) || unusedBlocks.includes(key)) continue;
     const near = findNearName(key, [...known, ...unusedBlocks]);
@@ -165,7 +209,10 @@ function readBackends(
   registry: Registry,
   general: GeneralSettings,
   settings: Settings,
-): Pick<Config, "backends" | "usesDefaultBackend"> {
+): Pick<Config, "backends" | "usesDefaultBackend"> & {
+  /** What a setting may name; undefined where some of it could not be read. */
+  readonly named: readonly BackendConfig[] | undefined;
+} {
   const lists = new Map(
     blocks.flatMap(({ key, node }) => {
       const list = backendLists.find((name) => name === key);
@@ -182,10 +229,9 @@ function readBackends(
   const backends = usesDefaultBackend
     ? [createDefaultBackend(registry)]
     : combineEntries(entries, settings);
-  if (complete && backends.length > 0) {
-    checkDefaultProvider(general.default_provider, backends, settings);
-  }
-  return { backends, usesDefaultBackend };
+  const named = complete && backends.length > 0 ? backends : undefined;
+  if (named !== undefined) checkDefaultProvider(general.default_provider, named, settings);
+  return { backends, named, usesDefaultBackend };
 }
 
 function showSmallest({ defaultProvider }: Registry): string {

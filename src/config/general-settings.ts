@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { validationModes } from "../reports.ts";
 import type { Environment } from "./environment.ts";
 import type { Mistakes } from "./mistakes.ts";
 import type { Settings } from "./settings.ts";
@@ -31,6 +32,12 @@ export const generalSettings = v.strictObject({
     v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 512),
     v.description("The largest file that is taken, in MiB. Default: 512"),
   ),
+  validate_files: v.pipe(
+    v.optional(v.picklist(validationModes), "refuse"),
+    v.description(
+      "What becomes of a training file whose dataset has errors: `refuse`, `warn` (it is taken, and its report lists them) or `off` (nothing is checked). Default: `refuse`",
+    ),
+  ),
   idle_timeout_seconds: v.pipe(
     v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(maxSeconds)), 60),
     v.description(
@@ -46,6 +53,24 @@ export const generalSettings = v.strictObject({
   shutdown_timeout_seconds: v.pipe(
     v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(maxSeconds)), 30),
     v.description("How long requests under way may take after SIGTERM or SIGINT. Default: 30"),
+  ),
+  max_job_cost_usd: v.pipe(
+    v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
+    v.description(
+      "The most that a fine-tuning job may cost by its estimate, in US dollars; one above it is refused. Default: no limit",
+    ),
+  ),
+  providers_dir: v.pipe(
+    v.optional(v.pipe(v.string(), v.nonEmpty())),
+    v.description(
+      "The folder of your own providers, seen from the configuration file. Default: `providers` beside that file, if it exists",
+    ),
+  ),
+  plugin_timeout_seconds: v.pipe(
+    v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(maxSeconds)), 900),
+    v.description(
+      "How long one call of a provider of your own may take, uploads and downloads excepted. Default: 900",
+    ),
   ),
 });
 

@@ -163,9 +163,11 @@ describe("without lists", () => {
     expect(config.general).toEqual({
       master_key: "sk-1",
       max_file_size_mb: 512,
+      validate_files: "refuse",
       idle_timeout_seconds: 60,
       list_timeout_seconds: 5,
       shutdown_timeout_seconds: 30,
+    plugin_timeout_seconds: 900,
     });
   });
 
@@ -341,5 +343,40 @@ finetune_settings:
     for (let length = 0; length < whole.length; length++) {
       expect(readMistakes(whole.slice(0, length), keys)).not.toContain("hunter2");
     }
+  });
+});
+
+describe("prices", () => {
+  const list = "finetune_settings: [{ custom_llm_provider: local, name: own }]\n";
+
+  test("are none where the file has none", async () => {
+    expect(parse(list).prices).toEqual([]);
+    expect((await loadConfig(undefined, {}, registry)).prices).toEqual([]);
+  });
+
+  test("are read in their order, for a backend by name or provider, or for all", () => {
+    const text = `${list}prices:
+  - { model: gpt-4.1, backend: own, usd_per_million_tokens: 12.5 }
+  - { model: gpt-4.1, backend: local, usd_per_million_tokens: 25 }
+  - { model: gpt-4.1, usd_per_million_tokens: 27.5 }
+  - { model: "*", usd_per_million_tokens: 0 }
+`;
+    expect(parse(text).prices).toEqual([
+      { model: "gpt-4.1", backend: "own", usd_per_million_tokens: 12.5 },
+      { model: "gpt-4.1", backend: "local", usd_per_million_tokens: 25 },
+      { model: "gpt-4.1", usd_per_million_tokens: 27.5 },
+      { model: "*", usd_per_million_tokens: 0 },
+    ]);
+  });
+
+  test("may be for the backend that is there without lists", () => {
+    const prices = "prices: [{ model: tiny-lm, backend: local, usd_per_million_tokens: 1 }]";
+    expect(parse(prices).prices).toMatchObject([{ backend: "local" }]);
+  });
+
+  test("have no limit of a job's cost unless one is set", () => {
+    expect(parse(list).general.max_job_cost_usd).toBeUndefined();
+    const limit = "general_settings: { max_job_cost_usd: 0.5 }";
+    expect(parse(`${list}${limit}`).general.max_job_cost_usd).toBe(0.5);
   });
 });

@@ -1,6 +1,7 @@
 import { tmpdir } from "node:os";
 import * as v from "valibot";
 import { providers } from "../../providers/index.ts";
+import { operations, renderTable } from "../../src/capabilities.ts";
 import { generalSettings } from "../../src/config/general-settings.ts";
 import type { Backend, Runtime } from "../../src/provider.ts";
 
@@ -15,20 +16,6 @@ const examples: readonly (readonly [label: string, provider: string, options: ob
   ["`azure`, dated", "azure", { ...azure, api_version: "2025-04-01-preview" }],
   ["`vertex_ai`", "vertex_ai", { vertex_project: "example", gcs_bucket_name: "example" }],
   ["`local`", "local", {}],
-];
-
-const operations: readonly (readonly [label: string, ...methods: (keyof Backend)[]])[] = [
-  ["upload a file", "uploadFile"],
-  ["import a file by URL", "importFile"],
-  ["retrieve, list files", "getFile", "listFiles"],
-  ["download, delete a file", "readFile", "deleteFile"],
-  ["create, retrieve, list, cancel jobs", "createJob", "getJob", "listJobs", "cancelJob"],
-  ["pause, resume a job", "pauseJob", "resumeJob"],
-  ["delete a job", "deleteJob"],
-  ["events, checkpoints of a job", "listJobEvents", "listJobCheckpoints"],
-  ["checkpoint permissions", "listCheckpointPermissions", "createCheckpointPermissions"],
-  ["graders", "runGrader", "validateGrader"],
-  ["models", "listModels", "getModel"],
 ];
 
 /** What each built-in provider can do, read from what its backends have. */
@@ -91,8 +78,4 @@ function describe(schema: v.ObjectEntries[string]): string {
 function* unwrap(schema: v.ObjectEntries[string]): Generator<v.ObjectEntries[string]> {
   yield schema;
   if ("wrapped" in schema) yield* unwrap(schema.wrapped as v.ObjectEntries[string]);
-}
-
-function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
 }
