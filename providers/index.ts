@@ -1,7 +1,9 @@
 import type { Provider } from "../src/provider.ts";
 import azure from "./azure/index.ts";
+import fireworks from "./fireworks/index.ts";
 import local from "./local/index.ts";
 import openai from "./openai.ts";
+import together from "./together/index.ts";
 import vertexAi from "./vertex_ai/index.ts";
 
 /** The built-in providers by the name that `custom_llm_provider` gives them. */
@@ -9,6 +11,8 @@ export const providers: Readonly<Record<string, Provider>> = {
   openai,
   azure,
   vertex_ai: vertexAi,
+  together,
+  fireworks,
   local,
 };
 

@@ -10,7 +10,8 @@ export interface DataDirectory {
   readonly ledgerFile: string;
   /** Where uploads wait; what a crash has left there is removed at start. */
   readonly spoolDirectory: string;
-  release(): void;
+  /** Removes what is left of uploads, and lets another gateway have the directory. */
+  release(): Promise<void>;
 }
 
 /** Makes (0700) and locks the directory. Throws a `StartError` where another gateway has it. */
@@ -20,7 +21,15 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     await mkdir(path, { recursive: true, mode: 0o700 });
     const release = lock(path);
     await sweepSpool(spoolDirectory);
-    return { path, ledgerFile: join(path, "ledger.sqlite"), spoolDirectory, release };
+    return {
+      path,
+      ledgerFile: join(path, "ledger.sqlite"),
+      spoolDirectory,
+      async release() {
+        // Uploads whose tokens were still being counted.
+        await sweepSpool(spoolDirectory).finally(release);
+      },
+    };
   } catch (error) {
     if (error instanceof StartError) throw error;
     throw new StartError(

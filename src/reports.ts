@@ -79,7 +79,7 @@ function warnOfFewExamples(report: DatasetReport, minimum: number): DatasetRepor
     code: "invalid_n_examples",
     message: `The file has ${examples} example(s): too few to train on, for that takes at least ${minimum}`,
   };
-  const first = [...warnings.first, warning].slice(0, 100);
+  const first = [warning, ...warnings.first].slice(0, 100);
   return { ...report, warnings: { count: warnings.count + 1, first } };
 }
 
@@ -187,7 +187,8 @@ export function createReports(parts: ReportParts): Reports {
 
 /** How tokens are counted for a model; without its name, as for most models of the provider. */
 export function tokenRules(rules: DatasetRules | undefined, name = "") {
-  const model = findModelRules(rules, name) ?? rules?.models[0];
+  // The last rules are for any name, so that no name would find those.
+  const model = name === "" ? rules?.models[0] : findModelRules(rules, name);
   return {
     tokenizer: model?.tokenizer ?? "o200k_base",
     estimated: model === undefined || model.estimated === true,

@@ -207,11 +207,6 @@ describe("checkDataset() finds", () => {
       ', messages[1].weight: must be 0 or 1, not "1"',
     ],
     [
-      "a weight of null",
-      { messages: [user, { ...answer, weight: null }] },
-      ", messages[1].weight: must be 0 or 1, not null",
-    ],
-    [
       "a weight on a question",
       { messages: [{ ...user, weight: 1 }, answer] },
       ", messages[0].weight: is allowed in assistant messages only",

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { toFile } from "openai";
 import * as v from "valibot";
-import type { ValidationMode } from "../src/reports.ts";
+import openai from "../providers/openai.ts";
+import { tokenRules, type ValidationMode } from "../src/reports.ts";
 import { createMemoryState, type MemoryState } from "./fakes/memory.ts";
 import { makeDirectory } from "./support/directory.ts";
 import { catchError, startMemoryGateway, type TestGateway } from "./support/gateway.ts";
@@ -53,6 +54,7 @@ const Answer = v.looseObject({
   sha256: v.optional(v.string(), ""),
   error: v.optional(v.looseObject({ message: v.string(), code: v.nullable(v.string()) })),
   report: v.optional(Report),
+  warnings: v.optional(Findings),
   tokens: v.optional(v.nullable(Tokens)),
 });
 
@@ -154,6 +156,8 @@ describe("a file with fewer examples than training takes", () => {
         first: expect.arrayContaining([expect.objectContaining({ code: "invalid_n_examples" })]),
       },
     });
+    const mixed = await create(Array(9).fill(good.replace("user", "system")), "?dry_run=true");
+    expect(mixed.body.warnings?.first[0]?.code).toBe("invalid_n_examples");
     const job = { model: "m", training_file: body.id };
     for (const options of [{}, { query: { dry_run: "true" } }]) {
       const call = () => gateway.client.fineTuning.jobs.create(job, options);
@@ -247,4 +251,14 @@ describe("an upload with dry_run=true", () => {
     });
     expect(state.calls).toEqual([]);
   });
+});
+
+test("tokens are counted for the first model of a provider while none is named", () => {
+  expect(tokenRules(openai.datasets)).toEqual({
+    tokenizer: "o200k_base",
+    estimated: false,
+    limit: 65_536,
+  });
+  expect(tokenRules(openai.datasets, "unheard-of")).toMatchObject({ estimated: true, limit: null });
+  expect(tokenRules(undefined)).toMatchObject({ estimated: true, limit: null });
 });

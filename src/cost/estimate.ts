@@ -63,7 +63,8 @@ export function quote(name: string): string {
   return `"${name.slice(0, 200).toWellFormed()}"`;
 }
 
-function isCount(value: unknown): value is number {
+/** A whole number above 0 that is exact. */
+export function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 

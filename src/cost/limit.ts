@@ -5,7 +5,7 @@ import type { Gateway, GatewaySettings } from "../gateway.ts";
 import type { JobRequest } from "../provider.ts";
 import type { Reports } from "../reports.ts";
 import { methodOf } from "./cost.ts";
-import { estimateJob, type JobEstimate, quote } from "./estimate.ts";
+import { estimateJob, isCount, type JobEstimate, quote } from "./estimate.ts";
 import { findPrice, type PricedBackend } from "./prices.ts";
 
 /** How long a job waits for the tokens of its training file. */
@@ -55,6 +55,7 @@ export async function checkCostLimit(
   const estimate = await estimateRequest(gateway, backend, request, signal, wait);
   refuseAbove(limit, estimate);
   if (estimate.estimated_cost !== null) return undefined;
+  if (price !== undefined) refuseOddEpochs(estimate);
   if (price !== undefined && isCounting(estimate.report)) {
     throw new ApiError(
       400,
@@ -73,6 +74,16 @@ function refuseAbove(limit: number, { estimated_cost, assumptions }: JobEstimate
     `Cannot create the job: it is estimated at $${usd} (${tokens} tokens at $${usd_per_million_tokens} per million), more than the $${limit} that a job may cost here${said}`,
     "training_file",
     "cost_limit_exceeded",
+  );
+}
+
+/** A service may read `"50"` as a number: what has no estimate for its form alone must not pass. */
+function refuseOddEpochs({ hyperparameters: { n_epochs } }: JobEstimate): void {
+  if (n_epochs === "auto" || n_epochs === null || isCount(n_epochs)) return;
+  throw badRequest(
+    'Cannot create the job: "n_epochs" must be "auto" or a whole number above 0, as the cost of a job is limited here',
+    "hyperparameters.n_epochs",
+    "invalid_type",
   );
 }
 

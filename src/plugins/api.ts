@@ -1,7 +1,7 @@
 // What a plugin imports as "tunegate": the contract, and the helpers that the built-in providers use.
 
-export type { Service } from "../../test/conformance/candidate.ts";
 export { outliveClient } from "../client-signal.ts";
+export type { Service } from "../conformance/candidate.ts";
 export {
   ApiError,
   type ApiErrorDetails,

@@ -75,8 +75,11 @@ export interface Upstream {
     schema: Schema<Answer>,
     signal: AbortSignal,
   ): Promise<Answer>;
-  /** Deletes an object; an answer that is neither 204 nor says `deleted: true` is a 502. */
-  remove(path: Path, signal: AbortSignal): Promise<Fields>;
+  /**
+   * Deletes an object; an answer that is neither 204 nor taken by `schema`, which is for
+   * `deleted: true` if absent, is a 502.
+   */
+  remove(path: Path, signal: AbortSignal, schema?: Schema<Fields>): Promise<Fields>;
   /** The bytes of a file, or those of `range`, the value of a `range` header. */
   download(path: Path, range: string | undefined, signal: AbortSignal): Promise<FileContent>;
   /** The 502 for an answer that cannot be used; `problem` completes "it …". */
@@ -201,7 +204,8 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
     post: (path, json, schema, signal) => request({ method: "POST", path, json }, schema, signal),
     postForm: (path, form, schema, signal) =>
       request({ method: "POST", path, form }, schema, signal),
-    remove: (path, signal) => request({ method: "DELETE", path }, Deleted, signal),
+    remove: (path, signal, schema = Deleted) =>
+      request<Fields>({ method: "DELETE", path }, schema, signal),
     refuse: (problem) => refuseAnswer(service, `it ${problem}`, null),
 
     async download(path, range, signal) {

@@ -13,13 +13,14 @@ import { litellm } from "./targets/litellm.ts";
 import { nginx, nginxPlain } from "./targets/nginx.ts";
 import { portkey } from "./targets/portkey.ts";
 import type { Ground } from "./targets/target.ts";
-import { createFullTunegate, createTunegate } from "./targets/tunegate.ts";
+import { createFullTunegate, createPluginTunegate, createTunegate } from "./targets/tunegate.ts";
 
 /** All that is to be measured, as far as the options ask for it. */
 export function makeGroups({ directory, cache }: Ground, options: Options): readonly Group[] {
   const executable = join(directory, "tunegate");
   const ledgerJobs = options.quick ? 100_000 : 1_000_000;
   const targets = [direct, nginx, nginxPlain, createTunegate(executable), portkey, litellm];
+  const withPlugin = [...targets, createPluginTunegate(executable)];
   const groups: readonly Group[] = [
     // A proxy may use both CPUs for one upload, as it would anywhere else.
     {
@@ -28,7 +29,7 @@ export function makeGroups({ directory, cache }: Ground, options: Options): read
       rows: [startRow, sizeRow, ...transferRows],
       targets,
     },
-    { name: "requests", pinned: true, rows: requestRows, targets },
+    { name: "requests", pinned: true, rows: requestRows, targets: withPlugin },
     {
       name: "full ledger",
       pinned: true,

@@ -52,6 +52,26 @@ describe("tunegate dataset check", () => {
     expect(lines.slice(3)).toEqual(["  errors    none", "  warnings  none"]);
   });
 
+  test("shows no control characters of a file, nor costs of one without tokens", async () => {
+    await write("train.jsonl", ["\u001b[2Jhello \u202e\u009b"]);
+    await write("config.yaml", [
+      "finetune_settings: [{ custom_llm_provider: openai, api_key: sk-abc }]",
+    ]);
+    const { stdout, code } = await run("check", "train.jsonl");
+    expect(code).toBe(1);
+    expect(stdout).toContain('(starts with: "\\u001b[2Jhello \\u202e\\u009b")');
+    expect(stdout).not.toContain("estimated cost");
+  });
+
+  test("refuses what is no regular file, which it could read only once", async () => {
+    const { stdout, stderr, code } = await run("check", ".");
+    expect({ stdout, stderr, code }).toEqual({
+      stdout: "",
+      stderr: 'Cannot read ".": it is no regular file; save it as one\n',
+      code: 1,
+    });
+  });
+
   test("prints each error with its line, and ends with 1", async () => {
     await write("train.jsonl", [...examples(11), "", "{broken", makeExample(3, { weight: 2 })]);
     const { stdout, code } = await run("check", "train.jsonl", "--backend", "openai");

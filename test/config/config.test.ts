@@ -167,7 +167,7 @@ describe("without lists", () => {
       idle_timeout_seconds: 60,
       list_timeout_seconds: 5,
       shutdown_timeout_seconds: 30,
-    plugin_timeout_seconds: 900,
+      plugin_timeout_seconds: 900,
     });
   });
 

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
+import { checks } from "../../src/conformance/checks/index.ts";
+import { runCheck } from "../../src/conformance/trial.ts";
 import { ApiError } from "../../src/errors.ts";
 import type { Backend, Runtime } from "../../src/provider.ts";
 import { catchError } from "../support/gateway.ts";
 import { openaiCandidate } from "./candidates/openai.ts";
-import { checks } from "./checks/index.ts";
-import { runCheck } from "./trial.ts";
 
 // A check that cannot fail shows nothing: each of these mistakes is found by the check of that name.
 

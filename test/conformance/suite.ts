@@ -1,7 +1,7 @@
 import { describe, test } from "bun:test";
-import type { Candidate } from "./candidate.ts";
-import { checks } from "./checks/index.ts";
-import { concerns, runCheck } from "./trial.ts";
+import type { Candidate } from "../../src/conformance/candidate.ts";
+import { checks } from "../../src/conformance/checks/index.ts";
+import { concerns, runCheck } from "../../src/conformance/trial.ts";
 
 /** A test for each check that concerns the candidate, save for those that `without` names. */
 export function describeProvider(

@@ -49,7 +49,7 @@ export async function writeReports(
   const ledger = await openLedger(ledgerFile, log);
   for (const [id, report] of Object.entries(reports)) await ledger.saveReport(backend, id, report);
   await ledger.close();
-  release();
+  await release();
 }
 
 /** Sends a job request. */

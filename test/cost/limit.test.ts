@@ -51,6 +51,17 @@ describe("checkCostLimit()", () => {
     });
   });
 
+  test("refuses epochs that cannot be read, as their cost could not be limited", async () => {
+    for (const n_epochs of ["50", 0, -1, 3.5, 1e17, [3]]) {
+      const odd = { ...request, hyperparameters: { n_epochs } };
+      const { gateway } = makeGateway(1, makeReport());
+      await expect(checkCostLimit(gateway, main, odd, signal)).rejects.toMatchObject({
+        status: 400,
+        param: "hyperparameters.n_epochs",
+      });
+    }
+  });
+
   test("says in a refusal what the estimate takes for granted", async () => {
     const { gateway } = makeGateway(0.1, makeReport({}, { images: 1 }));
     await expect(checkCostLimit(gateway, main, request, signal)).rejects.toMatchObject({

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { listMethods } from "../../src/capabilities.ts";
+import { checks } from "../../src/conformance/checks/index.ts";
 import { generalRule, rules } from "../../src/plugins/contract.ts";
 import { methods } from "../../src/plugins/methods.ts";
 import type { Backend } from "../../src/provider.ts";
-import { checks } from "../conformance/checks/index.ts";
 
 const contract = (await Bun.file(join(import.meta.dir, "../../src/provider.ts")).text())
   .replace(/\n *(?:\*|\/\/) ?/g, " ")

@@ -104,7 +104,7 @@ describe.each([
     expect({ errors, code }).toEqual({ errors: "", code: 0 });
     expect(output).toMatch(/^operation +acme +here \(local\)$/m);
     expect(output).toMatch(/^create, retrieve, list, cancel jobs +yes +yes$/m);
-    expect(output).toMatch(/^pause, resume a job +– +yes$/m);
+    expect(output).toMatch(/^pause a job +– +yes$/m);
     expect(output).toContain("acme: has uploadFile, createJob, getJob, listJobs, cancelJob\n");
   });
 

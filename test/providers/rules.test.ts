@@ -51,6 +51,8 @@ test.each([
   ["openai", 10, 512, 10, 10],
   ["azure", 10, 512, 64, 10],
   ["vertex_ai", undefined, 1024, 30, 20],
+  ["together", 1, 102_400, 10, 10],
+  ["fireworks", 3, 150_000_000 / 1024 / 1024, undefined, undefined],
   ["local", 10, undefined, undefined, undefined],
 ] as const)(
   "%s asks for what is published",

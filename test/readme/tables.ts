@@ -15,6 +15,8 @@ const examples: readonly (readonly [label: string, provider: string, options: ob
   ["`azure`, v1", "azure", azure],
   ["`azure`, dated", "azure", { ...azure, api_version: "2025-04-01-preview" }],
   ["`vertex_ai`", "vertex_ai", { vertex_project: "example", gcs_bucket_name: "example" }],
+  ["`together`", "together", { api_key: "example" }],
+  ["`fireworks`", "fireworks", { api_key: "example", account_id: "example" }],
   ["`local`", "local", {}],
 ];
 

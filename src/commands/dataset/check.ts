@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import type { Config } from "../../config/config.ts";
 import { estimateJob, type JobEstimate } from "../../cost/estimate.ts";
 import { findOverlap, type OverlapReport } from "../../dataset/check/overlap.ts";
@@ -64,11 +65,14 @@ export async function checkFiles(
   };
 }
 
-/** Opens a file of the command line; throws a `StartError` where there is none. */
+/** Opens a file of the command line; throws a `StartError` for what is none. */
 export async function openDataset(path: string): Promise<Blob> {
-  const file = Bun.file(path);
-  if (await file.exists()) return file;
-  throw new StartError(`Cannot read "${path}": there is no such file`);
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile()) return Bun.file(path);
+  // A pipe is empty after the first reading, and the second would wait for ever.
+  const reason =
+    found === undefined ? "there is no such file" : "it is no regular file; save it as one";
+  throw new StartError(`Cannot read "${path}": ${reason}`);
 }
 
 function findRules(
@@ -92,6 +96,8 @@ function estimateCosts(
   { backends, prices }: Config,
   providers: Readonly<Record<string, Provider>>,
 ): readonly CostLine[] {
+  // The report says why nothing could be counted.
+  if (report.tokens === null) return [];
   const pricing = { configured: prices, providers };
   const asked = backends.filter(
     ({ name, provider }) => backend === undefined || backend === name || backend === provider,

@@ -17,7 +17,12 @@ export function renderFindings(
     lines.push("", `${formatCount(overlap.count)} of these examples are in both files${where}`);
   }
   if (costs.length > 0) lines.push("", ...renderCosts(costs));
-  return lines.join("\n");
+  // Some of it is quoted from the files: a terminal is not told what to do.
+  return lines.map((line) => line.replace(/[\p{Cc}\p{Bidi_Control}]/gu, escapeControl)).join("\n");
+}
+
+function escapeControl(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 function renderReport(file: string, report: DatasetReport): string[] {

@@ -138,7 +138,7 @@ function checkAnswer(message: Fields, conversation: Conversation): void {
   const { report } = conversation.context;
   const { weight, refusal, tool_calls: toolCalls, function_call: functionCall } = message;
   if (isPresent(message.name)) checkString(message, "name", "message_missing_key", report);
-  if (weight !== undefined && weight !== 0 && weight !== 1) {
+  if (isPresent(weight) && weight !== 0 && weight !== 1) {
     report.error("invalid_weight", `must be 0 or 1, not ${describeValue(weight)}`, "weight");
   }
   if (isPresent(refusal)) checkString(message, "refusal", "message_missing_key", report);

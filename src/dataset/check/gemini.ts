@@ -1,4 +1,4 @@
-import { describeValue, isObject } from "../values.ts";
+import { describeValue, isObject, isPresent } from "../values.ts";
 import type { ErrorCode } from "./codes.ts";
 import { type Context, checkArray, checkString, type Fields, warnOtherKeys } from "./context.ts";
 import { checkItems, type ExampleReport } from "./findings.ts";
@@ -104,9 +104,10 @@ function checkPrompt(
 }
 
 function checkInstruction(example: Fields, report: ExampleReport): void {
-  const key = example.systemInstruction === undefined ? "system_instruction" : "systemInstruction";
+  const key = isPresent(example.systemInstruction) ? "systemInstruction" : "system_instruction";
   const instruction = example[key];
-  if (instruction === undefined) return;
+  // In protobuf's JSON null is what is absent.
+  if (!isPresent(instruction)) return;
   if (!isObject(instruction) || !Array.isArray(instruction.parts)) {
     report.error("data_type", "must be a content with parts", key);
     return;
@@ -123,7 +124,7 @@ function checkInstruction(example: Fields, report: ExampleReport): void {
 
 function checkDeclarations(example: Fields, { report, tally }: Context): void {
   const { tools } = example;
-  if (tools === undefined || !checkArray(tools, "tools", report)) return;
+  if (!isPresent(tools) || !checkArray(tools, "tools", report)) return;
   if (tools.length > 0) tally.toolExamples += 1;
   report.enter("tools");
   checkItems(tools, report, (tool) => {
@@ -190,7 +191,7 @@ function readRole(content: unknown): unknown {
 
 /** Checks one part; true where it is an image. */
 function checkPart(part: Fields, { report, limits }: Context): boolean {
-  const kind = partKinds.find((name) => part[name] !== undefined);
+  const kind = partKinds.find((name) => isPresent(part[name]));
   if (kind === undefined) {
     const known = `"text", "fileData", "functionCall" and "functionResponse"`;
     report.error("unrecognized_content_part", `must have one of ${known}`);
@@ -221,7 +222,7 @@ function checkBody(
     checkName(body, "invalid_tool_call", report);
     const key = kind.endsWith("esponse") ? "response" : "args";
     const value = body[key];
-    if (!isObject(value) && (key === "response" || value !== undefined)) {
+    if (!isObject(value) && (key === "response" || isPresent(value))) {
       report.error("invalid_tool_call", `must be an object, not ${describeValue(value)}`, key);
     }
     return false;

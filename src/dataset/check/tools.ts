@@ -1,4 +1,4 @@
-import { describeValue, isObject } from "../values.ts";
+import { describeValue, isObject, isPresent } from "../values.ts";
 import type { Conversation } from "./chat.ts";
 import type { ErrorCode } from "./codes.ts";
 import { type Context, checkArray, checkString, type Fields } from "./context.ts";
@@ -18,19 +18,19 @@ const maximumArguments = 1_000_000;
  */
 export function checkTools(fields: Fields, { report, tally }: Context): DeclaredNames | undefined {
   const { tools, functions, parallel_tool_calls: parallel } = fields;
-  if (parallel !== undefined && typeof parallel !== "boolean") {
+  if (isPresent(parallel) && typeof parallel !== "boolean") {
     const sentence = `must be true or false, not ${describeValue(parallel)}`;
     report.error("data_type", sentence, "parallel_tool_calls");
   }
-  if (tools === undefined && functions === undefined) return undefined;
+  if (!isPresent(tools) && !isPresent(functions)) return undefined;
   const names = new Set<string>();
-  if (tools !== undefined && checkArray(tools, "tools", report)) {
+  if (isPresent(tools) && checkArray(tools, "tools", report)) {
     report.enter("tools");
     checkItems(tools, report, (tool) => checkTool(tool, names, report));
     report.leave();
     if (tools.length > 0) tally.toolExamples += 1;
-  } else if (functions !== undefined) tally.toolExamples += 1;
-  if (functions !== undefined && checkArray(functions, "functions", report)) {
+  } else if (isPresent(functions)) tally.toolExamples += 1;
+  if (isPresent(functions) && checkArray(functions, "functions", report)) {
     report.enter("functions");
     checkItems(functions, report, (definition) => checkDefinition(definition, names, report));
     report.leave();
@@ -90,7 +90,7 @@ function checkDefinition(definition: unknown, names: Set<string>, report: Exampl
   const name = checkName(definition, "invalid_tool", report);
   if (name !== undefined) names.add(name);
   const { parameters } = definition;
-  if (parameters === undefined || parameters === null || isObject(parameters)) return;
+  if (!isPresent(parameters) || isObject(parameters)) return;
   const sentence = `must be a JSON Schema object, not ${describeValue(parameters)}`;
   report.error("invalid_tool", sentence, "parameters");
 }

@@ -202,7 +202,7 @@ export class Conversation {
   }
 
   #addWeight({ weight }: Message, place: string): void {
-    if (weight === undefined || weight === 1) {
+    if (!isPresent(weight) || weight === 1) {
       this.#hasTrained = true;
       this.#turns.markTrained();
     } else if (weight === 0) {

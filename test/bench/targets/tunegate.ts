@@ -40,6 +40,23 @@ export function createFullTunegate(executable: string): Target {
   };
 }
 
+/** The same with the upstream behind a plugin: the relay of providers/README.md. */
+export function createPluginTunegate(executable: string): Target {
+  return {
+    name: "tunegate, plugin",
+    routes: ["job"],
+    install: () => build(executable),
+    async start(place) {
+      const readme = await Bun.file(join(root, "providers/README.md")).text();
+      const source = /```typescript\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+      await Bun.write(join(place.directory, "providers/relay.ts"), source);
+      return await start(executable, place, [
+        `custom_llm_provider: relay, url: "${place.upstream}", backend: any, api_key: ${upstreamKey}`,
+      ]);
+    },
+  };
+}
+
 async function build(executable: string): Promise<string> {
   if (!existsSync(executable)) {
     const command = ["bun", "run", "build", "--outfile", executable];

@@ -1,6 +1,6 @@
 import azure from "../../../providers/azure/index.ts";
+import type { Candidate, OptionalMethod } from "../../../src/conformance/candidate.ts";
 import { startFakeAzure } from "../../fakes/azure.ts";
-import type { Candidate, OptionalMethod } from "../candidate.ts";
 import { makeClock } from "./clock.ts";
 import { chatSample } from "./sample.ts";
 

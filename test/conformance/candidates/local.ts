@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import local from "../../../providers/local/index.ts";
 import { findProcesses, isRunning } from "../../../providers/local/process-identity.ts";
-import type { Candidate } from "../candidate.ts";
+import type { Candidate } from "../../../src/conformance/candidate.ts";
 import { chatSample } from "./sample.ts";
 
 // It trains when it is told to, and not after its job is gone.

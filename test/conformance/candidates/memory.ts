@@ -1,6 +1,6 @@
+import type { Candidate } from "../../../src/conformance/candidate.ts";
+import { backendName } from "../../../src/conformance/trial.ts";
 import { createMemoryProvider, createMemoryState, type MemoryState } from "../../fakes/memory.ts";
-import type { Candidate } from "../candidate.ts";
-import { backendName } from "../trial.ts";
 
 let state: MemoryState = createMemoryState();
 

@@ -1,6 +1,6 @@
 import openai from "../../../providers/openai.ts";
+import type { Candidate } from "../../../src/conformance/candidate.ts";
 import { startFakeOpenAI } from "../../fakes/openai.ts";
-import type { Candidate } from "../candidate.ts";
 import { makeClock } from "./clock.ts";
 import { chatSample } from "./sample.ts";
 

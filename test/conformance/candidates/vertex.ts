@@ -1,10 +1,10 @@
 import * as v from "valibot";
 import vertex, { createVertexBackend } from "../../../providers/vertex_ai/index.ts";
 import { options } from "../../../providers/vertex_ai/options.ts";
+import type { Candidate } from "../../../src/conformance/candidate.ts";
 import type { Provider } from "../../../src/provider.ts";
 import { startFakeGoogle } from "../../fakes/google/cloud.ts";
 import type { FakeTokens } from "../../fakes/google/token.ts";
-import type { Candidate } from "../candidate.ts";
 import { chatSample } from "./sample.ts";
 
 /** Uploads that fail in passing are repeated as often as ever, but at once. */

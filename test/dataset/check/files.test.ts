@@ -149,6 +149,28 @@ describe("the format of a file", () => {
   });
 });
 
+test("what many clients write as null is absent", async () => {
+  const absent = { tools: null, functions: null, parallel_tool_calls: null };
+  const messages = [user, { ...answer, weight: null, name: null, tool_calls: null }];
+  const contents = [
+    { role: "user", parts: [{ text: "a", fileData: null }] },
+    { role: "model", parts: [{ text: null, functionCall: { name: "f", args: null } }] },
+  ];
+  const gemini = { contents, systemInstruction: null, tools: null };
+  const preference = {
+    input: { messages: [user], ...absent },
+    preferred_output: [answer],
+    non_preferred_output: [{ ...answer, content: "b" }],
+  };
+  for (const value of [{ messages, ...absent }, preference, gemini]) {
+    const { errors, tool_examples } = await checkValues([value]);
+    expect({ errors, tool_examples }).toEqual({
+      errors: { count: 0, first: [] },
+      tool_examples: 0,
+    });
+  }
+});
+
 describe("a report", () => {
   test("counts messages by role, images, examples with tools, and bytes", async () => {
     const text = `${makeSample("chat")

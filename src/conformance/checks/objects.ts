@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import type {
-  CheckpointFields,
-  EventFields,
-  FileFields,
-  JobFields,
-} from "../../../src/provider.ts";
+import type { CheckpointFields, EventFields, FileFields, JobFields } from "../../provider.ts";
 
 const statuses = [
   ...["validating_files", "queued", "running", "pausing", "paused"],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ApiError } from "../../../src/errors.ts";
+import { ApiError } from "../../errors.ts";
 import { type Check, catchFailure, makeUpload, never, type Trial, uploadSample } from "../trial.ts";
 import { checkFile, checkId, pickLasting } from "./objects.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { ApiError } from "../../../src/errors.ts";
-import type { ListName, PageQuery } from "../../../src/provider.ts";
+import { ApiError } from "../../errors.ts";
+import type { ListName, PageQuery } from "../../provider.ts";
 import {
   type Check,
   catchFailure,

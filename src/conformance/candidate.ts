@@ -1,4 +1,4 @@
-import type { Backend, Provider } from "../../src/provider.ts";
+import type { Backend, Provider } from "../provider.ts";
 
 /** The names of the contract's methods. */
 export type Method = {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import type { Backend, FileFields, FileUpload, JobFields } from "../../src/provider.ts";
+import type { Backend, FileFields, FileUpload, JobFields } from "../provider.ts";
 import type { Candidate, OptionalMethod, Service } from "./candidate.ts";
 
 /** Something that every provider does; `run` throws where this one does not. */
