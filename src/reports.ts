@@ -19,6 +19,8 @@ export type ValidationMode = (typeof validationModes)[number];
 export interface Reports {
   /** Undefined for a file that was not checked here. */
   find(backend: string, fileId: string): Promise<DatasetReport | undefined>;
+  /** Forgets a file that is deleted. */
+  forget(backend: string, fileId: string): Promise<void>;
   /** Throws a 400 for a file that is known to have too few examples to train on. */
   requireEnough(backend: NamedBackend, fileId: string): Promise<void>;
   /** Checks a file and counts its tokens, and keeps nothing. Undefined for other purposes. */
@@ -106,11 +108,12 @@ export function createReports(parts: ReportParts): Reports {
     content: Blob,
     report: DatasetReport,
     signal: AbortSignal,
+    urgent = false,
   ): Promise<DatasetReport> {
-    const how = tokenRules(rulesOf(backend));
     const { format } = report;
     if (format === null) return report;
-    const tokens = await countTokens(content, { ...how, format }, () => undefined, signal);
+    const how = { ...tokenRules(rulesOf(backend)), format, urgent };
+    const tokens = await countTokens(content, how, () => undefined, signal);
     return { ...report, tokens };
   }
 
@@ -123,7 +126,9 @@ export function createReports(parts: ReportParts): Reports {
     const key = `${backend.name} ${id}`;
     counting.add(key);
     try {
-      await ledger.saveReport(backend.name, id, await count(backend, content, report, stopping));
+      const counted = await count(backend, content, report, stopping);
+      // A file that was deleted meanwhile has no report any more.
+      if (counting.has(key)) await ledger.saveReport(backend.name, id, counted);
     } catch (error) {
       if (stopping.aborted) return;
       log.write("error", "Cannot count the tokens of a file", { file: id, reason: String(error) });
@@ -141,6 +146,11 @@ export function createReports(parts: ReportParts): Reports {
       return { ...report, tokens: { ...report.tokens, status: "failed" } };
     },
 
+    async forget(backend, fileId) {
+      counting.delete(`${backend} ${fileId}`);
+      await ledger.forgetReport(backend, fileId);
+    },
+
     async requireEnough(backend, fileId) {
       const minimum = rulesOf(backend)?.minExamples ?? 0;
       const report = mode === "refuse" ? await ledger.findReport(backend.name, fileId) : undefined;
@@ -154,7 +164,7 @@ export function createReports(parts: ReportParts): Reports {
 
     async inspect(backend, upload, signal) {
       const report = await check(backend, upload, signal);
-      return report && (await count(backend, upload.content, report, signal));
+      return report && (await count(backend, upload.content, report, signal, true));
     },
 
     async store(backend, upload, signal, release) {

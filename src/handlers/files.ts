@@ -54,7 +54,9 @@ function warnOfErrors(id: string, report: DatasetReport | undefined): Record<str
   const count = report?.errors.count ?? 0;
   if (count === 0) return {};
   const errors = count === 1 ? "1 error" : `${count} errors`;
-  return { warning: `199 tunegate "the dataset has ${errors}: see /v1/files/${id}/report"` };
+  return {
+    warning: `199 tunegate "the dataset has ${errors}: see /v1/files/${encodeURIComponent(id)}/report"`,
+  };
 }
 
 /** What an upload with `dry_run=true` is answered with: nothing is kept. */
@@ -206,7 +208,7 @@ export async function deleteFile(gateway: Gateway, exchange: Exchange): Promise<
   if (backend.files.deleteFile === undefined) throw unsupported(backend, "delete a file");
   await changing(backend.files.deleteFile(id, gateway.stopping));
   await gateway.ledger.forget("file", id);
-  await gateway.ledger.forgetReport(backend.name, id);
+  await gateway.reports.forget(backend.name, id);
   return answerWith(exchange, { id, object: "file", deleted: true });
 }
 

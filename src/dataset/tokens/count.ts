@@ -12,6 +12,8 @@ export interface CountOptions {
   readonly format: DatasetFormat;
   /** Whether the model's own tokenizer is another one; it is for Gemini's formats. */
   readonly estimated?: boolean;
+  /** Whether somebody waits for it: then it goes before other counts. */
+  readonly urgent?: boolean;
 }
 
 interface Range {
@@ -36,7 +38,7 @@ export async function countTokens(
   onProgress: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<TokenReport> {
-  const { tokenizer, limit, format } = options;
+  const { tokenizer, limit, format, urgent } = options;
   const results: Promise<RangeFigures>[] = [];
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
@@ -44,7 +46,7 @@ export async function countTokens(
   const count = async ({ start, end }: Range): Promise<RangeFigures> => {
     const lines = content.slice(start, end);
     const input = { content: lines, isStart: start === 0, tokenizer, limit, format };
-    const figures = await runTask("tokens", input, { signal: either });
+    const figures = await runTask("tokens", input, { signal: either, urgent });
     done += end - start;
     onProgress(done);
     return figures;
