@@ -4,10 +4,6 @@ import { dirname, resolve } from "node:path";
 import { defaultProvider, preferredProvider, providers } from "../providers/index.ts";
 import { type Arguments, readArguments, usage } from "./commands/arguments.ts";
 import { describeTrial, tryBackends } from "./commands/check.ts";
-import { runDataset } from "./commands/dataset/command.ts";
-import { checkHealth } from "./commands/health.ts";
-import { runPlugin } from "./commands/plugin.ts";
-import { describeProviders } from "./commands/providers.ts";
 import { createReloader, watchPaths } from "./commands/reload.ts";
 import { describeGateway, startGateway } from "./commands/serve.ts";
 import { type Config, loadConfig } from "./config/config.ts";
@@ -16,8 +12,8 @@ import { describeVersion } from "./executable.ts";
 import { createLog, type Log, print, printError, showProgress, writeOutput } from "./log.ts";
 import { findDefaultDirectory } from "./plugins/files.ts";
 import { loadPlugins } from "./plugins/load.ts";
-import { train } from "./trainer/train.ts";
 
+// What only one command needs is loaded by it alone, so that a server's memory has none of it.
 async function main(words: readonly string[]): Promise<void> {
   if (words[0] === "dataset") return await inspectDataset(words.slice(1));
   if (words[0] === "plugin") return await workOnPlugin(words.slice(1));
@@ -28,7 +24,9 @@ async function main(words: readonly string[]): Promise<void> {
   else if (options.command === "check") await check(options);
   else if (options.command === "providers") await showProviders(options);
   else if (options.command === "health")
-    print(await checkHealth({ ...options, timeoutSeconds: 5 }));
+    print(
+      await (await import("./commands/health.ts")).checkHealth({ ...options, timeoutSeconds: 5 }),
+    );
   else await serve(options);
 }
 
@@ -51,6 +49,7 @@ function findPluginDirectory(file: string | undefined, configured: string | unde
 }
 
 async function workOnPlugin(words: readonly string[]): Promise<void> {
+  const { runPlugin } = await import("./commands/plugin.ts");
   const isGood = await runPlugin(words, {
     print,
     taken: Object.keys(providers),
@@ -62,6 +61,7 @@ async function workOnPlugin(words: readonly string[]): Promise<void> {
 
 async function showProviders(options: Arguments): Promise<void> {
   const config = await readConfig(options);
+  const { describeProviders } = await import("./commands/providers.ts");
   print(await describeProviders(config, createConsoleLog(options, config)));
   endProgram(true);
 }
@@ -89,6 +89,7 @@ async function inspectDataset(words: readonly string[]): Promise<void> {
   const stopped = new AbortController();
   process.once("SIGINT", () => stopped.abort(new StartError("Stopped by SIGINT")));
   try {
+    const { runDataset } = await import("./commands/dataset/command.ts");
     const isGood = await runDataset(words, {
       readConfig: (config) => readConfig({ config, providersDirectory: undefined }),
       print,
@@ -172,6 +173,7 @@ async function runTrainer(): Promise<void> {
   process.once("SIGTERM", () => stopped.abort(new Error("stopped by SIGTERM")));
   process.once("SIGINT", () => stopped.abort(new Error("stopped by SIGINT")));
   try {
+    const { train } = await import("./trainer/train.ts");
     await train(process.env, print, stopped.signal);
   } catch (error) {
     // The last lines become the job's error message, so they are for its owner: no stack.
