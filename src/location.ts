@@ -105,6 +105,31 @@ export async function locate(
   return { backend, entry: remembered };
 }
 
+/**
+ * Reads a file or job where it is. Where the backend that the ledger names does not have it, as after
+ * two backends have changed their names, all are asked; if none has it, the 404 stands.
+ */
+export async function readLocated<Found>(
+  gateway: Gateway,
+  kind: "file" | "job",
+  id: string,
+  hint: NamedBackend | undefined,
+  signal: AbortSignal,
+  read: (backend: NamedBackend) => Promise<Found>,
+): Promise<{ readonly location: Location; readonly found: Found }> {
+  const location = await locate(gateway, kind, id, hint, signal);
+  try {
+    return { location, found: await read(location.backend) };
+  } catch (error) {
+    const isKnown = location.entry !== undefined && hint === undefined;
+    if (!isKnown || !(error instanceof ApiError) || error.status !== 404) throw error;
+    await gateway.ledger.forget(kind, id);
+    const other = await locate(gateway, kind, id, hint, signal).catch(() => undefined);
+    if (other === undefined || other.backend === location.backend) throw error;
+    return { location: other, found: await read(other.backend) };
+  }
+}
+
 /** Finds the backend that knows a model, among `candidates` or all; throws OpenAI's 404. */
 export async function locateModel(
   gateway: Gateway,

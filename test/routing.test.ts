@@ -162,6 +162,31 @@ describe("without a hint", () => {
     expect(states.a.calls).toEqual(["getJob"]);
   });
 
+  test("an id that has moved from the backend that the ledger names is found where it is", async () => {
+    const states = {
+      a: createMemoryState({ jobs: [makeJob("ftjob-1")], files: [makeFile("file-1")] }),
+      b: createMemoryState(),
+    };
+    gateway = await startMemoryGateway(states);
+    const { files, fineTuning } = gateway.client;
+    const read = async () => [
+      (await fineTuning.jobs.retrieve("ftjob-1")).id,
+      (await files.retrieve("file-1")).id,
+    ];
+    expect(await read()).toEqual(["ftjob-1", "file-1"]);
+    states.b.jobs.push(...states.a.jobs.splice(0));
+    states.b.files.push(...states.a.files.splice(0));
+    expect(await read()).toEqual(["ftjob-1", "file-1"]);
+    states.a.calls.length = 0;
+    expect(await read()).toEqual(["ftjob-1", "file-1"]);
+    expect(states.a.calls).toEqual([]);
+    states.b.jobs.length = 0;
+    states.a.failure = new ApiError(500, "down");
+    expect(await catchError(() => fineTuning.jobs.retrieve("ftjob-1"))).toMatchObject({
+      status: 404,
+    });
+  });
+
   test("an id that nobody has is OpenAI's own 404", async () => {
     gateway = await startMemoryGateway({ a: createMemoryState(), b: createMemoryState() });
     const { client } = gateway;

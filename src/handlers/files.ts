@@ -7,7 +7,7 @@ import { type Exchange, readLimit, readQuery } from "../http/exchange.ts";
 import { type FormFile, readForm } from "../http/form.ts";
 import { readHint, readJson } from "../http/json.ts";
 import type { Source } from "../lists.ts";
-import { hintedBackend, locate, remember, toEntry } from "../location.ts";
+import { hintedBackend, locate, readLocated, remember, toEntry } from "../location.ts";
 import { completeFile } from "../objects.ts";
 import { type FileFields, type FileQuery, type FileUpload, requestIdOf } from "../provider.ts";
 import { answerList, answerWith, changing } from "./answers.ts";
@@ -189,10 +189,11 @@ export async function getFile(gateway: Gateway, exchange: Exchange): Promise<Res
   const id = exchange.ids[0] ?? "";
   const { signal } = exchange.request;
   const hint = hintedBackend(gateway, exchange, readQuery(exchange));
-  const location = await locate(gateway, "file", id, hint, signal);
-  const { files } = location.backend;
-  if (files.getFile === undefined) throw unsupported(location.backend, "retrieve a file");
-  const file = await files.getFile(id, signal);
+  const read = async (backend: NamedBackend) => {
+    if (backend.files.getFile === undefined) throw unsupported(backend, "retrieve a file");
+    return await backend.files.getFile(id, signal);
+  };
+  const { location, found: file } = await readLocated(gateway, "file", id, hint, signal, read);
   await remember(gateway, "file", location, file);
   return answerWith(exchange, completeFile(file), file);
 }

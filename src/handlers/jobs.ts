@@ -13,7 +13,7 @@ import {
 } from "../http/exchange.ts";
 import { readHint, readJson } from "../http/json.ts";
 import { readPage, type Source } from "../lists.ts";
-import { fetchJob, hintedBackend, locate, remember, toEntry } from "../location.ts";
+import { fetchJob, hintedBackend, locate, readLocated, remember, toEntry } from "../location.ts";
 import { completeCheckpoint, completeEvent, completeJob } from "../objects.ts";
 import type { Fields, JobFields, JobRequest, ListName, PageQuery } from "../provider.ts";
 import { answerList, answerWith, changing } from "./answers.ts";
@@ -168,8 +168,8 @@ export async function getJob(gateway: Gateway, exchange: Exchange): Promise<Resp
   const id = exchange.ids[0] ?? "";
   const { signal } = exchange.request;
   const hint = hintedBackend(gateway, exchange, readQuery(exchange));
-  const location = await locate(gateway, "job", id, hint, signal);
-  const job = await fetchJob(location.backend.jobs, id, signal);
+  const read = ({ jobs }: NamedBackend) => fetchJob(jobs, id, signal);
+  const { location, found: job } = await readLocated(gateway, "job", id, hint, signal, read);
   await remember(gateway, "job", location, job);
   return answerJob(gateway, exchange, location.backend, job);
 }
