@@ -23,9 +23,9 @@ import { listPages, pageSize } from "../src/upstream/pages.ts";
 import {
   apiBase,
   apiKey,
-  extraHeaders,
+  headersOption,
   headerValue,
-  timeoutSeconds,
+  timeoutOption,
 } from "../src/upstream/settings.ts";
 
 const options = v.strictObject({
@@ -42,14 +42,8 @@ const options = v.strictObject({
     v.optional(headerValue),
     v.description("The project to act in, sent as OpenAI-Project"),
   ),
-  timeout: v.pipe(
-    v.optional(timeoutSeconds, 600),
-    v.description("Seconds for one call; for an upload or a download, seconds without progress"),
-  ),
-  headers: v.pipe(
-    v.optional(extraHeaders, {}),
-    v.description("More headers for every call, such as those that a proxy in between wants"),
-  ),
+  timeout: timeoutOption,
+  headers: headersOption,
 });
 
 // The guides "Supervised fine-tuning" and "Vision fine-tuning"; tokenizers as tiktoken names them.

@@ -96,9 +96,9 @@ export function createAssembly(directory: string, store: StoreUpload): Assembly 
     }
     const record = await requirePending(id, "complete");
     const path = pathOf(id, "whole");
-    // A crash may have left one.
-    await rm(path, { force: true });
     const removeWhole = () => rm(path, { force: true });
+    // A crash may have left one.
+    await removeWhole();
     let sha256: string;
     try {
       sha256 = await joinParts(id, part_ids, path, record, md5 ?? undefined);

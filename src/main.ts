@@ -11,7 +11,6 @@ import { ApiError, StartError } from "./errors.ts";
 import { describeVersion } from "./executable.ts";
 import { createLog, type Log, print, printError, showProgress, writeOutput } from "./log.ts";
 import { findDefaultDirectory } from "./plugins/files.ts";
-import { loadPlugins } from "./plugins/load.ts";
 
 // What only one command needs is loaded by it alone, so that a server's memory has none of it.
 async function main(words: readonly string[]): Promise<void> {
@@ -39,6 +38,7 @@ async function readConfig({
     const directory = providersDirectory ?? findPluginDirectory(file, general.providers_dir);
     if (directory === undefined) return {};
     const taken = Object.keys(providers);
+    const { loadPlugins } = await import("./plugins/load.ts");
     return await loadPlugins({ directory, taken, timeoutSeconds: general.plugin_timeout_seconds });
   });
 }

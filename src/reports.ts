@@ -89,6 +89,7 @@ function warnOfFewExamples(report: DatasetReport, minimum: number): DatasetRepor
 export function createReports(parts: ReportParts): Reports {
   const { ledger, providers, mode, log, stopping, counting } = parts;
   const rulesOf = ({ provider }: NamedBackend) => providers[provider]?.datasets;
+  const keyOf = (backend: string, fileId: string) => `${backend} ${fileId}`;
 
   async function check(
     backend: NamedBackend,
@@ -123,7 +124,7 @@ export function createReports(parts: ReportParts): Reports {
     content: Blob,
     report: DatasetReport,
   ): Promise<void> {
-    const key = `${backend.name} ${id}`;
+    const key = keyOf(backend.name, id);
     counting.add(key);
     try {
       const counted = await count(backend, content, report, stopping);
@@ -140,14 +141,14 @@ export function createReports(parts: ReportParts): Reports {
   return {
     async find(backend, fileId) {
       const report = await ledger.findReport(backend, fileId);
-      if (report?.tokens?.status !== "counting" || counting.has(`${backend} ${fileId}`)) {
+      if (report?.tokens?.status !== "counting" || counting.has(keyOf(backend, fileId))) {
         return report;
       }
       return { ...report, tokens: { ...report.tokens, status: "failed" } };
     },
 
     async forget(backend, fileId) {
-      counting.delete(`${backend} ${fileId}`);
+      counting.delete(keyOf(backend, fileId));
       await ledger.forgetReport(backend, fileId);
     },
 
@@ -220,7 +221,7 @@ function refuseErrors(report: DatasetReport): void {
 const shownErrors = 5;
 
 /** A sentence that shows the first few errors by their lines. */
-export function describeErrors({ count, first }: Findings): string {
+function describeErrors({ count, first }: Findings): string {
   const shown = first.slice(0, shownErrors).map(describeFinding);
   const rest = count - shown.length;
   const more = rest > 0 ? `; and ${rest} more` : "";

@@ -2,9 +2,9 @@ import * as v from "valibot";
 import {
   apiBase,
   apiKey,
-  extraHeaders,
+  headersOption,
   headerValue,
-  timeoutSeconds,
+  timeoutOption,
 } from "../../src/upstream/settings.ts";
 
 const name = v.pipe(
@@ -97,14 +97,8 @@ export const options = v.strictObject({
     v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(3600)), 60),
     v.description("Seconds that a new job waits for Azure to import its files"),
   ),
-  timeout: v.pipe(
-    v.optional(timeoutSeconds, 600),
-    v.description("Seconds for one call; for an upload or a download, seconds without progress"),
-  ),
-  headers: v.pipe(
-    v.optional(extraHeaders, {}),
-    v.description("More headers for every call, such as those that a proxy in between wants"),
-  ),
+  timeout: timeoutOption,
+  headers: headersOption,
 });
 
 /** An entry of this provider, each option by itself checked. */

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { ApiError } from "../../src/errors.ts";
+import { parseJson } from "../../src/upstream/failures.ts";
 import type { TokenRequest } from "./token-requests.ts";
 
 /** An access token. */
@@ -120,12 +121,4 @@ async function readText(response: Response): Promise<string> {
     text += decoder.decode(chunk, { stream: true });
   }
   return text;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

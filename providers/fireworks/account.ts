@@ -1,9 +1,10 @@
 import * as v from "valibot";
 import { ApiError } from "../../src/errors.ts";
 import type { Runtime } from "../../src/provider.ts";
-import type { Path, Query, Schema, Upstream } from "../../src/upstream/client.ts";
+import type { Path, Schema, Upstream } from "../../src/upstream/client.ts";
 import type { ErrorReader } from "../../src/upstream/failures.ts";
 import { AnyObject } from "../../src/upstream/objects.ts";
+import { readTokenPages } from "../../src/upstream/token-pages.ts";
 
 /** One account of Fireworks AI. */
 export interface Account {
@@ -74,33 +75,12 @@ export async function readAll<Item extends Listed>(
   signal: AbortSignal,
 ): Promise<readonly Item[]> {
   const found = new Map<string, Item>();
-  const tokens = new Set<string>();
-  let pageToken: string | undefined;
-  while (pageToken !== "") {
-    // The most that the API gives at once.
-    const query: Query = { pageSize: 200, pageToken };
-    const Page = makePage(collection, schema);
-    const { items, token } = await upstream.get(
-      pathOf(`${name}/${collection}`),
-      query,
-      Page,
-      signal,
-    );
-    // What moves to another page meanwhile counts once.
-    for (const item of items) found.set(item.name, item);
-    if (tokens.has(token)) throw upstream.refuse(`repeats the page token "${token.slice(0, 100)}"`);
-    tokens.add(token);
-    pageToken = token;
-  }
+  const path = pathOf(`${name}/${collection}`);
+  // The most that the API gives at once.
+  const items = readTokenPages(upstream, path, { pageSize: 200 }, collection, schema, signal);
+  // What moves to another page meanwhile counts once.
+  for await (const item of items) found.set(item.name, item);
   return [...found.values()].sort(compareAge);
-}
-
-function makePage<Item>(collection: string, schema: Schema<Item>) {
-  return v.pipe(
-    AnyObject,
-    v.transform((page) => ({ items: page[collection] ?? [], token: page.nextPageToken ?? "" })),
-    v.object({ items: v.array(schema), token: v.string() }),
-  );
 }
 
 /** Compares by time, and by name what is of the same time. */
@@ -110,8 +90,7 @@ export function compareAge(one: Listed, other: Listed): number {
 
 /** Asks for the smallest page of datasets. */
 export async function checkAccess({ name, upstream }: Account, signal: AbortSignal): Promise<void> {
-  const Page = makePage("datasets", v.unknown());
-  await upstream.get(pathOf(`${name}/datasets`), { pageSize: 1 }, Page, signal);
+  await upstream.get(pathOf(`${name}/datasets`), { pageSize: 1 }, AnyObject, signal);
 }
 
 /** What a call answers, or `absent` thrown for a 404. */
@@ -130,18 +109,14 @@ export async function removeObject(
   isThere: () => Promise<unknown>,
   signal: AbortSignal,
 ): Promise<void> {
+  await upstream.remove(pathOf(name), signal, AnyObject);
   try {
-    await upstream.remove(pathOf(name), signal);
+    await isThere();
   } catch (error) {
-    if (!(error instanceof ApiError) || error.code !== "upstream_invalid_answer") throw error;
-    try {
-      await isThere();
-    } catch (absence) {
-      if (isAbsence(absence)) return;
-      throw absence;
-    }
+    if (isAbsence(error)) return;
     throw error;
   }
+  throw upstream.refuse("has the object still");
 }
 
 function isAbsence(error: unknown): boolean {

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type Backend, type DatasetRules, defineProvider } from "../../src/provider.ts";
 import { connectUpstream } from "../../src/upstream/client.ts";
-import { apiBase, apiKey, timeoutSeconds } from "../../src/upstream/settings.ts";
+import { apiBase, apiKey, timeoutOption } from "../../src/upstream/settings.ts";
 import { type Account, checkAccess, readError } from "./account.ts";
 import { createFiles } from "./files.ts";
 import { createJobs } from "./jobs.ts";
@@ -21,10 +21,7 @@ const options = v.strictObject({
     v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 8),
     v.description("The rank of the adapter that a job trains if its request has no `lora_rank`"),
   ),
-  timeout: v.pipe(
-    v.optional(timeoutSeconds, 600),
-    v.description("Seconds for one call; for an upload or a download, seconds without progress"),
-  ),
+  timeout: timeoutOption,
 });
 
 // The guides "Supervised Fine Tuning - Text" and "Direct Preference Optimization", and of the API's

@@ -101,7 +101,7 @@ export function isFinal({ state }: FireworksJob): boolean {
 }
 
 /** The id of a job: `ftjob-sft-…` or `ftjob-dpo-…`. */
-export function jobIdOf({ kind, name }: FireworksJob): string {
+function jobIdOf({ kind, name }: FireworksJob): string {
   return `ftjob-${kind}-${pathOf(name).at(-1)}`;
 }
 
@@ -109,7 +109,7 @@ export function jobIdOf({ kind, name }: FireworksJob): string {
  * The id of a file: that of the dataset, behind the id of its account where that is another. Empty
  * for what is no name of a dataset.
  */
-export function fileIdOf(dataset: string, account: string): string {
+function fileIdOf(dataset: string, account: string): string {
   const [, owner, id] = /^accounts\/([\w-]+)\/datasets\/([\w.-]+)$/.exec(dataset) ?? [];
   if (id === undefined) return "";
   return `accounts/${owner}` === account ? id : `${owner}:${id}`;

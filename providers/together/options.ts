@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { apiBase, apiKey, extraHeaders, timeoutSeconds } from "../../src/upstream/settings.ts";
+import { apiBase, apiKey, headersOption, timeoutOption } from "../../src/upstream/settings.ts";
 
 const positiveInteger = v.pipe(v.number(), v.integer(), v.minValue(1));
 
@@ -30,14 +30,8 @@ export const options = v.strictObject({
     v.optional(positiveInteger, 1),
     v.description("How often a job with a validation file is evaluated; each time is billed"),
   ),
-  timeout: v.pipe(
-    v.optional(timeoutSeconds, 600),
-    v.description("Seconds for one call; for an upload or a download, seconds without progress"),
-  ),
-  headers: v.pipe(
-    v.optional(extraHeaders, {}),
-    v.description("More headers for every call, such as those that a proxy in between wants"),
-  ),
+  timeout: timeoutOption,
+  headers: headersOption,
 });
 
 /** The options of one backend, with their defaults. */

@@ -2,10 +2,10 @@ import { jobNotFound } from "../../src/errors.ts";
 import type { Fields } from "../../src/provider.ts";
 import type { Path } from "../../src/upstream/client.ts";
 import { AnyObject } from "../../src/upstream/objects.ts";
+import { readTokenPages } from "../../src/upstream/token-pages.ts";
 import type { Context } from "./context.ts";
 import { fromGsUri, fromJobId, toJobId } from "./ids.ts";
 import type { JobNames } from "./job-objects.ts";
-import { readTokenPages } from "./pages.ts";
 import { TuningJob } from "./tuning-job.ts";
 
 /** The tuning jobs of one project and location, as Google has them. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { apiBase, extraHeaders, timeoutSeconds } from "../../src/upstream/settings.ts";
+import { apiBase, headersOption, timeoutSeconds } from "../../src/upstream/settings.ts";
 
 const text = v.pipe(v.string(), v.trim(), v.nonEmpty());
 
@@ -103,10 +103,7 @@ export const options = v.strictObject({
     v.optional(timeoutSeconds, 600),
     v.description("Seconds for one call; for a download, seconds without progress"),
   ),
-  headers: v.pipe(
-    v.optional(extraHeaders, {}),
-    v.description("More headers for every call, such as those that a proxy in between wants"),
-  ),
+  headers: headersOption,
 });
 
 /** The options of one backend as they were read. */

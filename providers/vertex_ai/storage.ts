@@ -3,10 +3,10 @@ import { ApiError } from "../../src/errors.ts";
 import type { FileContent } from "../../src/provider.ts";
 import { connectUpstream, type Query, type Upstream } from "../../src/upstream/client.ts";
 import { AnyObject } from "../../src/upstream/objects.ts";
+import { readTokenPages } from "../../src/upstream/token-pages.ts";
 import type { Credentials } from "./credentials.ts";
 import { makeErrorReader, storageAdvice } from "./google-errors.ts";
 import type { Folder, ObjectPlace } from "./ids.ts";
-import { readTokenPages } from "./pages.ts";
 import type { UploadService } from "./storage-session.ts";
 import { type NewObject, uploadObject } from "./storage-upload.ts";
 

@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { ApiError } from "../../src/errors.ts";
 import type { Upstream } from "../../src/upstream/client.ts";
+import { readTokenPages } from "../../src/upstream/token-pages.ts";
 import type { Context } from "./context.ts";
-import { readTokenPages } from "./pages.ts";
 import { Int64, isFinal, isSuccess, Time, type TuningJob, toSeconds } from "./tuning-job.ts";
 
 /** The figures of one step of training, by OpenAI's names where it has them; they may be NaN. */

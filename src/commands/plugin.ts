@@ -10,7 +10,7 @@ import { writePlugin } from "../plugins/scaffold.ts";
 import type { Provider } from "../provider.ts";
 
 /** The text of `tunegate plugin --help`. */
-export const pluginUsage = `tunegate plugin: write a provider of your own, and check it
+const pluginUsage = `tunegate plugin: write a provider of your own, and check it
 
 Usage
   tunegate plugin new NAME [options]   write a provider, a fake of its service and a test

@@ -6,7 +6,7 @@ import type { Settings } from "./settings.ts";
 import { isMapping, validateMapping } from "./validation.ts";
 
 /** What an entry of `prices` may hold. */
-export const priceOptions = v.strictObject({
+const priceOptions = v.strictObject({
   model: v.pipe(
     v.string(),
     v.regex(/^[^*]*\*?$/, 'must be a name, or the start of names with one "*" at its end'),

@@ -30,22 +30,21 @@ export async function createFile(gateway: Gateway, exchange: Exchange): Promise<
     idleSeconds,
     spoolDirectory,
   });
-  let release = form.discard;
+  let handedOver = false;
   try {
     const upload = readUpload(form.file, form.fields);
     const backend =
       early ?? hintedBackend(gateway, exchange, query, form.hint) ?? gateway.backends.fallback;
     const { signal } = exchange.request;
     if (dryRun) return await answerInspection(gateway, exchange, backend, upload);
-    const { discard } = form;
-    release = async () => undefined;
+    handedOver = true;
     const { file, report } = await changing(
-      gateway.reports.store(backend, upload, followClient(signal, gateway.stopping), discard),
+      gateway.reports.store(backend, upload, followClient(signal, gateway.stopping), form.discard),
     );
     await gateway.ledger.record("file", [toEntry(backend, file, upload.sha256)]);
     return answerWith(exchange, completeFile(file), file, warnOfErrors(file.id, report));
   } finally {
-    await release();
+    if (!handedOver) await form.discard();
   }
 }
 

@@ -72,6 +72,9 @@ export {
   apiBase,
   apiKey,
   extraHeaders,
+  headersOption,
   headerValue,
+  timeoutOption,
   timeoutSeconds,
 } from "../upstream/settings.ts";
+export { readTokenPages } from "../upstream/token-pages.ts";

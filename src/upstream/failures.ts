@@ -172,7 +172,8 @@ async function readErrorText(response: Response): Promise<string> {
   return text;
 }
 
-function parseJson(text: string): unknown {
+/** The value of a JSON text; undefined for what is none. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

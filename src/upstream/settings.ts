@@ -56,3 +56,15 @@ export const extraHeaders = v.record(
   ),
   headerValue,
 );
+
+/** The option `timeout` of a service whose calls are those of `Upstream`. */
+export const timeoutOption = v.pipe(
+  v.optional(timeoutSeconds, 600),
+  v.description("Seconds for one call; for an upload or a download, seconds without progress"),
+);
+
+/** The option `headers`. */
+export const headersOption = v.pipe(
+  v.optional(extraHeaders, {}),
+  v.description("More headers for every call, such as those that a proxy in between wants"),
+);

@@ -14,7 +14,7 @@ export function checkId(id: unknown): void {
 }
 
 /** Checks a time: whole Unix seconds of this century, which milliseconds are not. */
-export function checkTime(time: unknown, what: string): void {
+function checkTime(time: unknown, what: string): void {
   const fits = typeof time === "number" && Number.isInteger(time) && time > 1e9 && time < 1e10;
   assert.ok(fits, `${what} is ${JSON.stringify(time)}, not Unix seconds`);
 }

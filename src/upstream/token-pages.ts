@@ -1,11 +1,11 @@
 import * as v from "valibot";
-import type { Path, Query, Schema, Upstream } from "../../src/upstream/client.ts";
-import { AnyObject } from "../../src/upstream/objects.ts";
+import type { Path, Query, Schema, Upstream } from "./client.ts";
+import { AnyObject } from "./objects.ts";
 
 /**
- * All items of a list that Google pages by tokens, read page by page as they are asked for. `field`
- * is the one that holds the items, which ProtoJSON leaves out where there are none. A token that
- * comes twice is a 502.
+ * All items of a list that is paged by `pageToken` and `nextPageToken`, as Google's are, read page by
+ * page as they are asked for. `field` is the one that holds the items, which ProtoJSON leaves out
+ * where there are none. A token that comes twice is a 502.
  */
 export async function* readTokenPages<Item>(
   upstream: Upstream,
