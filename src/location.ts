@@ -41,13 +41,11 @@ const modelSearch: Search<ModelFields> = {
 };
 
 /** One job, by `getJob` or, where the service has none, from the list. */
-export async function fetchJob(
-  backend: Backend,
-  id: string,
-  signal: AbortSignal,
-): Promise<JobFields> {
-  return await (backend.getJob?.(id, signal) ??
-    findInList(backend.listJobs({ limit: 100 }, signal), id, jobNotFound));
+export function fetchJob(backend: Backend, id: string, signal: AbortSignal): Promise<JobFields> {
+  return (
+    backend.getJob?.(id, signal) ??
+    findInList(backend.listJobs({ limit: 100 }, signal), id, jobNotFound)
+  );
 }
 
 async function findInList<Item extends { readonly id: string }>(

@@ -57,10 +57,8 @@ export function createLog(options: LogOptions): Log {
   function write(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (logLevels.indexOf(level) < least) return;
     const time = new Date().toISOString();
-    const shown: Record<string, unknown> = {};
-    for (const name in fields) shown[name] = maskValue(fields[name]);
     const format = options.format === "json" ? formatJson : formatText;
-    sink(format(time, level, mask(message), shown));
+    sink(format(time, level, mask(message), fields, maskValue));
   }
 
   /** Before it is encoded, where a secret could look otherwise. */
@@ -88,19 +86,34 @@ function createConsoleSink(): (line: string) => void {
   };
 }
 
-function formatJson(time: string, level: LogLevel, message: string, fields: LogFields): string {
-  return JSON.stringify({ time, level, message, ...fields });
-}
+type Format = (
+  time: string,
+  level: LogLevel,
+  message: string,
+  fields: LogFields,
+  mask: (value: unknown) => unknown,
+) => string;
 
-function formatText(time: string, level: LogLevel, message: string, fields: LogFields): string {
+const formatJson: Format = (time, level, message, fields, mask) => {
+  // Written by hand, for every request has a line.
+  let line = `{"time":"${time}","level":"${level}","message":${JSON.stringify(message)}`;
+  for (const name in fields) {
+    const text: string | undefined = JSON.stringify(mask(fields[name]));
+    if (text !== undefined) line += `,${JSON.stringify(name)}:${text}`;
+  }
+  return `${line}}`;
+};
+
+const formatText: Format = (time, level, message, fields, mask) => {
   const shown = Object.entries(fields)
+    .map(([name, value]) => [name, mask(value)] as const)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join("");
   const line = `${time.slice(11, 19)} ${level.toUpperCase().padEnd(5)} ${message}${shown}`;
   // A line stays one line, and a terminal is not told what to do.
   return line.replace(/\p{Cc}/gu, escapeControl);
-}
+};
 
 function escapeControl(character: string): string {
   return JSON.stringify(character).slice(1, -1);

@@ -1,10 +1,11 @@
 import { ApiError, StartError } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { createAccessCheck, isLoopbackHost } from "./http/access.ts";
-import { splitUrl } from "./http/address.ts";
-import { type Exchange, openExchange } from "./http/exchange.ts";
+import { parseAddress, splitUrl } from "./http/address.ts";
+import type { Exchange } from "./http/exchange.ts";
 import { errorResponse, internalError } from "./http/responses.ts";
 import { createRouter } from "./http/router.ts";
+import { requestIdOf } from "./provider.ts";
 import { openRoutes, routes } from "./routes.ts";
 
 /** Where a server listens; port 0 takes a free one. */
@@ -21,18 +22,22 @@ export type Serve = (request: Request, holdOpen: (hold: boolean) => void) => Pro
 
 /** Makes the function that answers every request: access, route, handler, error, log line. */
 export function createServe(gateway: Gateway): Serve {
-  const findOpenRoute = createRouter(openRoutes);
-  const findRoute = createRouter(routes);
+  const findRoute = createRouter([...openRoutes, ...routes]);
+  const openPaths = new Set(openRoutes.map(([, pattern]) => findRoute(pattern.split("/")).methods));
   const checkAccess = createAccessCheck(gateway.settings.masterKey);
 
-  async function route(exchange: Exchange): Promise<Response> {
-    const { request, address } = exchange;
-    const open = findOpenRoute(address.segments);
-    if (open.methods.size === 0) checkAccess(request);
-    const match = open.methods.size > 0 ? open : findRoute(address.segments);
-    const handler = match.methods.get(request.method);
-    if (handler !== undefined) return await handler(gateway, { ...exchange, ids: match.ids });
-    if (match.methods.size === 0) {
+  function route(
+    request: Request,
+    requestId: string,
+    holdOpen: Exchange["holdOpen"],
+  ): Promise<Response> | Response {
+    const address = parseAddress(request.url);
+    const { methods, ids } = findRoute(address.segments);
+    if (!openPaths.has(methods)) checkAccess(request);
+    const handler = methods.get(request.method);
+    if (handler !== undefined)
+      return handler(gateway, { request, address, ids, requestId, holdOpen });
+    if (methods.size === 0) {
       throw new ApiError(
         404,
         `Cannot ${request.method} "${address.path.slice(0, 500)}": no such path`,
@@ -41,7 +46,7 @@ export function createServe(gateway: Gateway): Serve {
         },
       );
     }
-    const allowed = [...match.methods.keys()].join(", ");
+    const allowed = [...methods.keys()].join(", ");
     throw new ApiError(405, `Cannot ${request.method} "${address.path}": it takes ${allowed}`, {
       code: "method_not_allowed",
       headers: { allow: allowed },
@@ -53,7 +58,7 @@ export function createServe(gateway: Gateway): Serve {
     const requestId = `req_${crypto.randomUUID().replaceAll("-", "")}`;
     let response: Response;
     try {
-      response = await route(openExchange(request, requestId, holdOpen));
+      response = await route(request, requestId, holdOpen);
     } catch (error) {
       response = answerError(gateway, request, requestId, error);
     }
@@ -99,7 +104,7 @@ function logRequest(
     path: splitUrl(request.url).path.slice(0, 500),
     status: response.status,
     ms: Math.round(milliseconds * 10) / 10,
-    request_id: response.headers.get("x-request-id"),
+    request_id: requestIdOf(response) ?? response.headers.get("x-request-id"),
   });
 }
 

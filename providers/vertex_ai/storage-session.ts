@@ -1,11 +1,12 @@
 import { ApiError } from "../../src/errors.ts";
-import { startDeadline } from "../../src/upstream/deadline.ts";
+import { Deadline } from "../../src/upstream/deadline.ts";
 import {
   type ErrorReader,
   explainFailure,
   readRefusal,
   refuseAnswer,
 } from "../../src/upstream/failures.ts";
+import { type Incoming, isOk, type Transport } from "../../src/upstream/http/transport.ts";
 import type { Credentials } from "./credentials.ts";
 
 /** Where objects are uploaded to. */
@@ -14,6 +15,8 @@ export interface UploadService {
   readonly backend: string;
   /** Such as `https://storage.googleapis.com`, without a slash at its end. */
   readonly baseUrl: string;
+  /** To `baseUrl`. */
+  readonly transport: Transport;
   readonly bucket: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly authorize: Credentials["authorize"];
@@ -59,12 +62,14 @@ export interface UploadSession {
 
 interface Call {
   readonly method: "POST" | "PUT" | "DELETE";
+  /** Absolute, at `baseUrl`. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
 }
 
 const cancelSeconds = 10;
+const maxAnswerBytes = 1024 * 1024;
 const passingCodes = ["upstream_connection_failed", "upstream_unreachable"];
 
 /** What comes of the wish to upload an object. */
@@ -94,10 +99,10 @@ export async function startSession(
     },
     body: JSON.stringify(object),
   } as const;
-  return await exchange<SessionStart>(service, call, signal, async (response) => {
-    if (response.status === 412) return { state: "exists" };
-    if (!response.ok) return undefined;
-    const address = findAddress(service, response.headers.get("location"));
+  return await exchange<SessionStart>(service, call, signal, async (answer) => {
+    if (answer.status === 412) return { state: "exists" };
+    if (!isOk(answer)) return undefined;
+    const address = findAddress(service, answer.header("location"));
     return { state: "started", session: openSession(service, address) };
   });
 }
@@ -119,13 +124,12 @@ function openSession(service: UploadService, url: string): UploadSession {
   const put = (range: string, body: Uint8Array, signal: AbortSignal) => {
     const headers = { "content-range": `bytes ${range}` };
     const call = { method: "PUT", url, headers, body } as const;
-    return exchange<SessionState>(service, call, signal, async (response) => {
-      if (response.status === 308) return { state: "open", kept: readKept(service, response) };
-      if (response.status === 404 || response.status === 410) return { state: "lost" };
-      if (response.status === 412) return { state: "exists" };
-      if (!response.ok) return undefined;
-      // Bun's json() takes an empty body for null.
-      return { state: "complete", json: JSON.parse(await response.text()) };
+    return exchange<SessionState>(service, call, signal, async (answer) => {
+      if (answer.status === 308) return { state: "open", kept: readKept(service, answer) };
+      if (answer.status === 404 || answer.status === 410) return { state: "lost" };
+      if (answer.status === 412) return { state: "exists" };
+      if (!isOk(answer)) return undefined;
+      return { state: "complete", json: JSON.parse(await answer.text(maxAnswerBytes)) };
     });
   };
   return {
@@ -149,8 +153,8 @@ function openSession(service: UploadService, url: string): UploadSession {
   };
 }
 
-function readKept(service: UploadService, response: Response): number {
-  const range = response.headers.get("range");
+function readKept(service: UploadService, answer: Incoming): number {
+  const range = answer.header("range");
   if (range === null) return 0;
   const [, last] = /^bytes=0-(\d{1,15})$/.exec(range) ?? [];
   if (last !== undefined) return Number(last) + 1;
@@ -166,36 +170,36 @@ async function exchange<State>(
   service: UploadService,
   call: Call,
   signal: AbortSignal,
-  read: (response: Response) => Promise<State | undefined>,
+  read: (answer: Incoming) => Promise<State | undefined>,
 ): Promise<State | Failed> {
-  const deadline = startDeadline(service.timeout, signal);
+  const deadline = new Deadline(service.timeout, signal);
   const attempt = async (refused: boolean) => {
     const credential = await service.authorize(refused, deadline.signal);
-    return await fetch(call.url, {
-      method: call.method,
-      headers: { "user-agent": "tunegate", ...service.headers, ...call.headers, ...credential },
-      ...(call.body === "" ? {} : { body: call.body }),
-      signal: deadline.signal,
-      redirect: "manual",
-      // Bun gives up after five quiet minutes; the deadline is ours. On a pooled connection that was
-      // closed it sends again by itself: here that does no harm, for a chunk counts by its place.
-      timeout: false,
-    });
+    const { method, url, headers, body } = call;
+    const request = {
+      method,
+      path: url.slice(new URL(url).origin.length),
+      headers: { "user-agent": "tunegate", ...service.headers, ...headers, ...credential },
+      body,
+      // A chunk counts by its place.
+      isRepeatable: true,
+    };
+    return await service.transport(request, deadline);
   };
   try {
-    let response = await attempt(false);
-    if (response.status === 401) {
-      await response.body?.cancel();
-      response = await attempt(true);
+    let answer = await attempt(false);
+    if (answer.status === 401) {
+      answer.discard();
+      answer = await attempt(true);
     }
-    const state = await read(response);
+    const state = await read(answer);
     if (state !== undefined) return state;
-    const { status } = response;
-    const error = await readRefusal(connection(service), response, deadline);
+    const { status } = answer;
+    const error = await readRefusal(connection(service), answer, deadline);
     if (status === 408 || status === 429 || status >= 500) return { state: "failed", error };
     throw error;
   } catch (cause) {
-    if (cause instanceof ApiError && !deadline.signal.aborted) throw cause;
+    if (cause instanceof ApiError && !deadline.isAborted) throw cause;
     const error = explainFailure(connection(service), cause, deadline);
     if (error instanceof ApiError && passingCodes.includes(error.code ?? "")) {
       return { state: "failed", error };

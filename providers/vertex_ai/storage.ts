@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { ApiError } from "../../src/errors.ts";
 import type { FileContent } from "../../src/provider.ts";
 import { connectUpstream, type Query, type Upstream } from "../../src/upstream/client.ts";
+import { createTransport } from "../../src/upstream/http/connect.ts";
 import { AnyObject } from "../../src/upstream/objects.ts";
 import { readTokenPages } from "../../src/upstream/token-pages.ts";
 import type { Credentials } from "./credentials.ts";
@@ -96,7 +97,14 @@ export function connectStorage(options: StorageOptions): Storage {
   const api = connect({});
   const media = connect({ alt: "media" });
   const retryPauses = options.retryPauses ?? defaultPauses;
-  const uploads: UploadService = { ...service, baseUrl, bucket: folder.bucket, retryPauses };
+  const transport = createTransport(baseUrl);
+  const uploads: UploadService = {
+    ...service,
+    baseUrl,
+    transport,
+    bucket: folder.bucket,
+    retryPauses,
+  };
   const objects = ["b", folder.bucket, "o"];
 
   const remove = (name: string, query: Query, signal: AbortSignal): Promise<boolean> =>

@@ -15,7 +15,8 @@ export interface Address {
 /** Takes the URL of a request apart; throws a 400 where its percent-encoding is broken. */
 export function parseAddress(url: string): Address {
   const { path, query } = splitUrl(url);
-  const segments = path.slice(1).split("/").map(decodeSegment);
+  const encoded = path.slice(1).split("/");
+  const segments = path.includes("%") ? encoded.map(decodeSegment) : encoded;
   if (segments.length > 1 && segments.at(-1) === "") segments.pop();
   if (segments[0] === "v1") return { path, hint: undefined, segments: segments.slice(1), query };
   if (segments[1] === "v1") return { path, hint: segments[0], segments: segments.slice(2), query };
@@ -32,7 +33,6 @@ export function splitUrl(url: string): { readonly path: string; readonly query: 
 }
 
 function decodeSegment(segment: string): string {
-  if (!segment.includes("%")) return segment;
   try {
     return decodeURIComponent(segment);
   } catch {

@@ -1,5 +1,5 @@
 import { badRequest } from "../errors.ts";
-import { type Address, parseAddress } from "./address.ts";
+import type { Address } from "./address.ts";
 
 /** One request as the handlers see it. */
 export interface Exchange {
@@ -22,21 +22,14 @@ export interface Query {
   readonly values: ReadonlyMap<string, string>;
 }
 
-/** Makes the exchange of a request; throws a 400 where the path is broken. */
-export function openExchange(
-  request: Request,
-  requestId: string,
-  holdOpen: Exchange["holdOpen"],
-): Exchange {
-  return { request, address: parseAddress(request.url), ids: [], requestId, holdOpen };
-}
+const noQuery: Query = { hint: undefined, values: new Map() };
 
 /**
  * Reads the query: the hint apart, all else by name. A parameter that is not in `known` is a 400,
  * as is one that comes twice; `metadata[` in `known` stands for every `metadata[…]`.
  */
 export function readQuery(exchange: Exchange, known: readonly string[] = []): Query {
-  if (exchange.address.query === "") return { hint: undefined, values: new Map() };
+  if (exchange.address.query === "") return noQuery;
   const values = new Map<string, string>();
   let fallback: string | undefined;
   let hint: string | undefined;

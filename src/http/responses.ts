@@ -1,16 +1,18 @@
 import { ApiError } from "../errors.ts";
+import { withRequestId } from "../provider.ts";
 
-/** A JSON answer; `content-length` is set by the server. */
+/** A JSON answer, of which `requestIdOf` knows the id; `content-length` is set by the server. */
 export function jsonResponse(
   value: unknown,
   requestId: string,
   headers: Readonly<Record<string, string>> = {},
   status = 200,
 ): Response {
-  return new Response(JSON.stringify(value), {
+  const response = new Response(JSON.stringify(value), {
     status,
     headers: { ...headers, "content-type": "application/json", "x-request-id": requestId },
   });
+  return withRequestId(response, requestId);
 }
 
 /** The one place that makes OpenAI's error body; `mask` takes secrets out of the message. */

@@ -20,6 +20,7 @@ export function createRouter<Handler>(
   routes: readonly Route<Handler>[],
 ): (segments: readonly string[]) => Match<Handler> {
   const root = createNode<Handler>();
+  const none: ReadonlyMap<string, Handler> = new Map();
   for (const [method, pattern, handler] of routes) {
     let node = root;
     for (const segment of pattern.split("/")) node = child(node, segment);
@@ -32,7 +33,7 @@ export function createRouter<Handler>(
       const literal: Node<Handler> | undefined = node.children.get(segment);
       if (literal === undefined) ids.push(segment);
       node = literal ?? (segment === "" ? undefined : node.any);
-      if (node === undefined) return { methods: new Map(), ids };
+      if (node === undefined) return { methods: none, ids };
     }
     return { methods: node.methods, ids };
   };

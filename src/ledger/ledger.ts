@@ -27,7 +27,7 @@ export interface Entry {
  * at the backends, so a failure to write is logged and never fails a request.
  */
 export interface Ledger {
-  find(kind: Kind, id: string): Promise<Entry | undefined>;
+  find(kind: Kind, id: string): Promise<Entry | undefined> | Entry;
   /**
    * The entries of one backend that are nearest in time to a moment in Unix seconds, and newer or
    * older than it; the nearest one first.
@@ -111,25 +111,25 @@ async function migrate(sql: SQL, path: string): Promise<void> {
 function createLedger(sql: SQL, log: Log): Ledger {
   const recent = createRecentEntries();
 
+  async function read(kind: Kind, id: string): Promise<Entry | undefined> {
+    try {
+      const rows: Row[] =
+        await sql`SELECT id, backend, created_at, object, sha256 FROM objects WHERE kind = ${kind} AND id = ${id}`;
+      const entry = rows[0] && toEntry(rows[0]);
+      if (entry !== undefined) recent.set(kind, entry);
+      return entry;
+    } catch (error) {
+      logFailure("read", error);
+      return undefined;
+    }
+  }
+
   function logFailure(action: string, error: unknown): void {
     log.write("error", `Cannot ${action} the ledger`, { error: messageOf(error) });
   }
 
   return {
-    async find(kind, id) {
-      const known = recent.get(kind, id);
-      if (known !== undefined) return known;
-      try {
-        const rows: Row[] =
-          await sql`SELECT id, backend, created_at, object, sha256 FROM objects WHERE kind = ${kind} AND id = ${id}`;
-        const entry = rows[0] && toEntry(rows[0]);
-        if (entry !== undefined) recent.set(kind, entry);
-        return entry;
-      } catch (error) {
-        logFailure("read", error);
-        return undefined;
-      }
-    },
+    find: (kind, id) => recent.get(kind, id) ?? read(kind, id),
 
     async findNear({ kind, backend, created_at, side, limit }) {
       try {

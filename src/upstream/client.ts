@@ -3,7 +3,7 @@ import { outliveClient } from "../client-signal.ts";
 import { ApiError, badRequest } from "../errors.ts";
 import { type Fields, type FileContent, withRequestId } from "../provider.ts";
 import { readContent } from "./content.ts";
-import { type Deadline, startDeadline } from "./deadline.ts";
+import { Deadline } from "./deadline.ts";
 import {
   type ErrorReader,
   explainFailure,
@@ -12,6 +12,8 @@ import {
   requestIdFrom,
 } from "./failures.ts";
 import { type EncodedForm, encodeForm, type FormBody } from "./form.ts";
+import { createTransport } from "./http/connect.ts";
+import { type Incoming, isOk, type Outgoing } from "./http/transport.ts";
 
 /** A service that speaks OpenAI-shaped JSON, and our account there. */
 export interface UpstreamOptions {
@@ -93,6 +95,7 @@ interface Call {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: Path;
   readonly query?: Query;
+  readonly headers: Headers;
   readonly json?: unknown;
   readonly form?: FormBody;
 }
@@ -102,57 +105,60 @@ const Deleted = v.looseObject({ deleted: v.literal(true) });
 
 /** Makes the client of one service; contacts nothing. */
 export function connectUpstream(options: UpstreamOptions): Upstream {
-  const service = {
-    requestIdHeaders: ["x-request-id"],
-    ...options,
-    baseUrl: options.baseUrl.replace(/\/+$/, ""),
-    headers: { "user-agent": "tunegate", ...lowerNames(options.headers) },
-  };
+  const service = { requestIdHeaders: ["x-request-id"], ...options };
+  const headers: Headers = { "user-agent": "tunegate", ...lowerNames(options.headers) };
+  // The same objects for every call, so that they are written once.
+  const reading: Headers = { ...headers, accept: "application/json", "accept-encoding": "gzip" };
+  const writing: Headers = { ...reading, "content-type": "application/json" };
+  const transport = createTransport(options.baseUrl);
+  const makePath = createPathWriter(options);
 
-  async function send(call: Call, headers: Headers, deadline: Deadline): Promise<Response> {
-    let response = await attempt(call, headers, deadline, false);
-    if (response.status === 401 && service.authorize !== undefined) {
-      await response.body?.cancel();
-      response = await attempt(call, headers, deadline, true);
+  /** Sends a call, once more where its credential is refused; the answer is that of a success. */
+  async function send(call: Call, deadline: Deadline): Promise<Incoming> {
+    for (let refused = false; ; refused = true) {
+      const credential = service.authorize && (await authorize(refused, deadline));
+      const form = call.form && startForm(call.form, deadline);
+      const request = makeRequest(call, credential, form);
+      const isWhole = () => form?.isTaken() ?? true;
+      let answer: Incoming;
+      try {
+        answer = await transport(request, deadline);
+      } catch (cause) {
+        throw explainFailure(service, cause, deadline, { sentWhole: isWhole() });
+      }
+      if (answer.status === 401 && credential !== undefined && !refused) {
+        answer.discard();
+        continue;
+      }
+      if (!isOk(answer)) throw await readRefusal(service, answer, deadline);
+      if (isWhole()) return answer;
+      answer.discard();
+      const requestId = requestIdFrom(service, answer);
+      throw refuseAnswer(service, "it came before the whole file was sent", requestId);
     }
-    if (!response.ok) throw await readRefusal(service, response, deadline);
-    return response;
   }
 
-  async function attempt(
+  function makeRequest(
     call: Call,
-    headers: Headers,
-    deadline: Deadline,
-    refused: boolean,
-  ): Promise<Response> {
-    const url = makeUrl(service, call);
-    const credential = await authorize(refused, deadline);
-    const form =
-      call.form &&
-      encodeForm(call.form, {
-        onProgress: deadline.extend,
-        onTaken: () => outliveClient(deadline.client),
-      });
-    const init = makeInit(service, call, form, { ...headers, ...credential }, deadline);
-    const isWhole = () => form?.isTaken() ?? true;
-    let response: Response;
-    try {
-      response = await fetch(url, init);
-    } catch (cause) {
-      throw explainFailure(service, cause, deadline, { sentWhole: isWhole() });
-    }
-    if (!response.ok || isWhole()) return response;
-    await response.body?.cancel();
-    const requestId = requestIdFrom(service, response);
-    throw refuseAnswer(service, "it came before the whole file was sent", requestId);
+    credential: Headers | undefined,
+    form: EncodedForm | undefined,
+  ): Outgoing {
+    const { method, json } = call;
+    const type = form && { "content-type": form.contentType };
+    return {
+      method,
+      path: makePath(call),
+      headers: credential || type ? { ...call.headers, ...type, ...credential } : call.headers,
+      body: form ?? (json === undefined ? undefined : JSON.stringify(json)),
+      isRepeatable: method === "GET",
+    };
   }
 
   async function authorize(refused: boolean, deadline: Deadline): Promise<Headers> {
-    if (service.authorize === undefined) return {};
     try {
-      return await service.authorize(refused, deadline.signal);
+      return (await service.authorize?.(refused, deadline.signal)) ?? {};
     } catch (cause) {
-      if (cause instanceof ApiError || !deadline.signal.aborted) throw cause;
+      if (cause instanceof ApiError || !deadline.isAborted) throw cause;
       throw explainFailure(service, cause, deadline, { sentWhole: false });
     }
   }
@@ -162,31 +168,35 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
     schema: Schema<Answer>,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const deadline = startDeadline(service.timeout, signal);
+    const deadline = new Deadline(service.timeout, signal);
     try {
-      const response = await send(call, { accept: "application/json" }, deadline);
-      return await readAnswer(call, response, schema, deadline);
+      const answer = await send(call, deadline);
+      return readJson(call, answer, await readText(answer, deadline), schema);
     } finally {
       deadline.end();
     }
   }
 
-  async function readAnswer<Answer extends object>(
-    call: Call,
-    response: Response,
-    schema: Schema<Answer>,
-    deadline: Deadline,
-  ): Promise<Answer> {
-    const requestId = requestIdFrom(service, response);
-    let text: string;
+  async function readText(answer: Incoming, deadline: Deadline): Promise<string> {
     try {
-      text = await readText(response);
+      return await answer.text(maxAnswerBytes);
     } catch (cause) {
+      const requestId = requestIdFrom(service, answer);
       if (cause instanceof RangeError) throw refuseAnswer(service, cause.message, requestId);
       throw explainFailure(service, cause, deadline, { requestId });
     }
+  }
+
+  function readJson<Answer extends object>(
+    call: Call,
+    answer: Incoming,
+    body: string,
+    schema: Schema<Answer>,
+  ): Answer {
+    const requestId = requestIdFrom(service, answer);
     // "No content" is all that some services say of what is gone.
-    if (call.method === "DELETE" && response.status === 204) text = '{"deleted":true}';
+    const isGone = call.method === "DELETE" && answer.status === 204;
+    const text = isGone ? '{"deleted":true}' : body;
     if (text.trim() === "") throw refuseAnswer(service, "it is empty", requestId);
     let json: unknown;
     try {
@@ -200,21 +210,23 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
   }
 
   return {
-    get: (path, query, schema, signal) => request({ method: "GET", path, query }, schema, signal),
-    post: (path, json, schema, signal) => request({ method: "POST", path, json }, schema, signal),
+    get: (path, query, schema, signal) =>
+      request({ method: "GET", path, query, headers: reading }, schema, signal),
+    post: (path, json, schema, signal) =>
+      request({ method: "POST", path, json, headers: writing }, schema, signal),
     postForm: (path, form, schema, signal) =>
-      request({ method: "POST", path, form }, schema, signal),
+      request({ method: "POST", path, form, headers: reading }, schema, signal),
     remove: (path, signal, schema = Deleted) =>
-      request<Fields>({ method: "DELETE", path }, schema, signal),
+      request<Fields>({ method: "DELETE", path, headers: reading }, schema, signal),
     refuse: (problem) => refuseAnswer(service, `it ${problem}`, null),
 
     async download(path, range, signal) {
-      const deadline = startDeadline(service.timeout, signal);
+      const deadline = new Deadline(service.timeout, signal);
       // Compressed, the content's length and its ranges would not be those of the file.
-      const headers = { "accept-encoding": "identity", ...(range === undefined ? {} : { range }) };
+      const asked = { ...headers, "accept-encoding": "identity", ...(range && { range }) };
       try {
-        const response = await send({ method: "GET", path }, headers, deadline);
-        return await readContent(service, response, deadline);
+        const answer = await send({ method: "GET", path, headers: asked }, deadline);
+        return await readContent(service, answer, deadline);
       } catch (cause) {
         deadline.end();
         throw cause;
@@ -223,14 +235,24 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-function makeUrl(service: UpstreamOptions, call: Call): string {
-  let url = service.baseUrl;
-  for (const segment of call.path) url += `/${encodeSegment(segment)}`;
-  const query: [string, string][] = [];
-  for (const [name, value] of Object.entries({ ...service.query, ...call.query })) {
-    if (value !== undefined) query.push([name, String(value)]);
-  }
-  return query.length === 0 ? url : `${url}?${new URLSearchParams(query)}`;
+function startForm(form: FormBody, deadline: Deadline): EncodedForm {
+  return encodeForm(form, {
+    onProgress: () => deadline.extend(),
+    onTaken: () => outliveClient(deadline.client),
+  });
+}
+
+function createPathWriter({ baseUrl, query: always = {} }: UpstreamOptions) {
+  const base = new URL(baseUrl).pathname.replace(/\/+$/, "");
+  return (call: Call): string => {
+    let path = base;
+    for (const segment of call.path) path += `/${encodeSegment(segment)}`;
+    const query: [string, string][] = [];
+    for (const [name, value] of Object.entries({ ...always, ...call.query })) {
+      if (value !== undefined) query.push([name, String(value)]);
+    }
+    return query.length === 0 ? path : `${path}?${new URLSearchParams(query)}`;
+  };
 }
 
 function lowerNames(headers: Headers): Headers {
@@ -239,59 +261,15 @@ function lowerNames(headers: Headers): Headers {
   );
 }
 
+const plainSegment = /^[\w-]+$/;
+
 /** URLs have no way to write the names `.` and `..`, and an empty name is the list above it. */
 function encodeSegment(segment: string): string {
+  if (plainSegment.test(segment)) return segment;
   if (/^\.{0,2}$/.test(segment) || !segment.isWellFormed()) {
     throw badRequest(`Cannot use the id "${segment.toWellFormed()}": no object has it`, "id");
   }
   return encodeURIComponent(segment).replaceAll("%3A", ":");
-}
-
-function makeInit(
-  service: UpstreamOptions,
-  call: Call,
-  form: EncodedForm | undefined,
-  callHeaders: Headers,
-  deadline: Deadline,
-): RequestInit {
-  const headers: Record<string, string> = { ...service.headers, ...callHeaders };
-  const init = {
-    method: call.method,
-    headers,
-    signal: deadline.signal,
-    // A redirect would carry our credential to a host that nobody configured.
-    redirect: "manual" as const,
-    // Bun gives up after five quiet minutes; the deadline is ours.
-    timeout: false,
-    // What changes something must not die on a pooled connection that the service has closed in
-    // the meantime: nobody could tell whether it was carried out.
-    keepalive: call.method === "GET",
-  };
-  if (form !== undefined) {
-    headers["content-type"] = form.contentType;
-    // Without it the body goes chunked, which not every service takes.
-    headers["content-length"] = String(form.length);
-    return { ...init, body: form.stream };
-  }
-  if (call.json === undefined) return init;
-  headers["content-type"] = "application/json";
-  return { ...init, body: JSON.stringify(call.json) };
-}
-
-/** Throws a `RangeError` for a body that is out of all proportion. */
-async function readText(response: Response): Promise<string> {
-  const length = Number(response.headers.get("content-length") ?? Number.NaN);
-  if (length > maxAnswerBytes) throw new RangeError(`it has more than ${maxAnswerBytes} bytes`);
-  if (length <= maxAnswerBytes && !response.headers.has("content-encoding")) return response.text();
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > maxAnswerBytes) throw new RangeError(`it has more than ${maxAnswerBytes} bytes`);
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }
 
 function describeIssue(issue: v.BaseIssue<unknown>): string {

@@ -1,6 +1,7 @@
 import type { FileContent } from "../provider.ts";
 import type { Deadline } from "./deadline.ts";
 import { explainFailure, refuseAnswer, requestIdFrom, type Service } from "./failures.ts";
+import type { Incoming } from "./http/transport.ts";
 
 // A web server can give a length only to a body that it has whole; most results are this small.
 const maxBlobBytes = 4 * 1024 * 1024;
@@ -12,28 +13,28 @@ const keptHeaders = ["content-type", "content-disposition", "content-length", "c
  */
 export async function readContent(
   service: Service,
-  response: Response,
+  answer: Incoming,
   deadline: Deadline,
 ): Promise<FileContent> {
-  const { status } = response;
-  const requestId = requestIdFrom(service, response);
+  const { status } = answer;
+  const requestId = requestIdFrom(service, answer);
   if (status !== 200 && status !== 206) {
     throw refuseAnswer(service, `it has the status ${status}`, requestId);
   }
   const headers: Record<string, string> = {};
   for (const name of keptHeaders) {
-    const value = response.headers.get(name);
+    const value = answer.header(name);
     if (value !== null) headers[name] = value;
   }
   if (requestId !== null) headers["x-request-id"] = requestId;
-  // The length is that of the compressed bytes, and fetch has unpacked them.
-  if (response.headers.has("content-encoding")) delete headers["content-length"];
+  // The length is that of the compressed bytes, and they come unpacked.
+  if (answer.header("content-encoding") !== null) delete headers["content-length"];
 
   const explain = (cause: unknown) => explainFailure(service, cause, deadline, { requestId });
   const length = Number(headers["content-length"] ?? Number.NaN);
-  if (length <= maxBlobBytes || response.body === null) {
+  if (length <= maxBlobBytes) {
     try {
-      const body = await response.blob();
+      const body = await new Response(answer.stream()).blob();
       return { status, headers: { ...headers, "content-length": String(body.size) }, body };
     } catch (cause) {
       throw explain(cause);
@@ -41,7 +42,7 @@ export async function readContent(
       deadline.end();
     }
   }
-  return { status, headers, body: guardStream(response.body, deadline, explain) };
+  return { status, headers, body: guardStream(answer.stream(), deadline, explain) };
 }
 
 /** The time runs only while the service is asked, not while the client is slow to take. */

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { ApiError } from "../errors.ts";
 import type { Deadline } from "./deadline.ts";
 import { ContentError } from "./form.ts";
+import type { Incoming } from "./http/transport.ts";
 
 /** What the errors of a service's calls need to know of it. */
 export interface Service {
@@ -26,9 +27,9 @@ const maxMessage = 2000;
 const maxForeignText = 500;
 
 /** The service's own id of a call, if it tells. */
-export function requestIdFrom(service: Service, response: Response): string | null {
+export function requestIdFrom(service: Service, answer: Incoming): string | null {
   for (const name of service.requestIdHeaders) {
-    const id = response.headers.get(name);
+    const id = answer.header(name);
     if (id !== null && id !== "") return id;
   }
   return null;
@@ -52,7 +53,7 @@ function idHeader(requestId: string | null): Record<string, string> {
   return requestId === null ? {} : { "x-request-id": requestId };
 }
 
-// The codes of Bun's fetch. Those of `neverSent` come before the first byte of the request.
+// The codes of Bun's fetch and sockets. Those of `neverSent` come before the first byte of the request.
 const neverSent = new Map([
   ["ECONNREFUSED", "connection refused"],
   ["ENOTFOUND", "its host name is unknown"],
@@ -90,7 +91,7 @@ export function explainFailure(
   const headers = idHeader(requestId);
   const get = `Cannot ${sentWhole ? "get an answer from" : "send the whole file to"} backend "${service.backend}":`;
   const retry = sentWhole ? undefined : true;
-  if (deadline.isOver()) {
+  if (deadline.isOver) {
     const message = `${get} it took ${sentWhole ? "more than" : "nothing for"} ${deadline.seconds} seconds`;
     return new ApiError(504, message, { code: "upstream_timeout", headers, retry, cause });
   }
@@ -112,13 +113,13 @@ function describeCode(code: string): string {
 /** The error for an answer whose status is not 2xx. */
 export async function readRefusal(
   service: Service,
-  response: Response,
+  answer: Incoming,
   deadline: Deadline,
 ): Promise<unknown> {
-  const { status } = response;
-  const text = await readErrorText(response);
-  if (deadline.signal.aborted) return explainFailure(service, undefined, deadline);
-  const headers = keepHeaders(service, response);
+  const { status } = answer;
+  const text = await readErrorText(answer);
+  if (deadline.isAborted) return explainFailure(service, undefined, deadline);
+  const headers = keepHeaders(service, answer);
   const use = `Cannot use backend "${service.backend}":`;
   const body = parseJson(text);
   const said = service.readError?.(body) ?? readOpenAIError(body) ?? {};
@@ -146,22 +147,22 @@ export async function readRefusal(
   return new ApiError(status, message, { ...said, headers });
 }
 
-function keepHeaders(service: Service, response: Response): Record<string, string> {
-  const headers = idHeader(requestIdFrom(service, response));
+function keepHeaders(service: Service, answer: Incoming): Record<string, string> {
+  const headers = idHeader(requestIdFrom(service, answer));
   for (const name of ["retry-after", "retry-after-ms"]) {
-    const value = response.headers.get(name);
+    const value = answer.header(name);
     if (value !== null) headers[name] = value;
   }
   return headers;
 }
 
 /** The body as far as it came: the status is known, so a cut-off body takes nothing away. */
-async function readErrorText(response: Response): Promise<string> {
+async function readErrorText(answer: Incoming): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
   try {
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of answer.stream()) {
       text += decoder.decode(chunk, { stream: true });
       bytes += chunk.length;
       if (bytes > maxErrorBytes) break;

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import type { FileUpload } from "../provider.ts";
+import type { OutgoingStream } from "./http/transport.ts";
 
 /** The body of a multipart/form-data request with one file. */
 export interface FormBody {
@@ -39,11 +40,8 @@ export class ContentError extends Error {
 }
 
 /** A form on its way out, and what is told of it. */
-export interface EncodedForm {
+export interface EncodedForm extends OutgoingStream {
   readonly contentType: string;
-  /** Of `stream`, in bytes. */
-  readonly length: number;
-  readonly stream: ReadableStream<Uint8Array>;
   /** Whether the last byte has been taken: until then no receiver can have the whole form. */
   isTaken(): boolean;
 }
@@ -70,14 +68,14 @@ export function encodeForm(form: FormBody, listener: FormProgress): EncodedForm 
   );
   const tail = encoder.encode(`\r\n--${boundary}--\r\n`);
   let taken = false;
-  const parts = readParts(head, content, tail, () => {
+  const onTaken = () => {
     taken = true;
     listener.onTaken();
-  });
+  };
   return {
     contentType: `multipart/form-data; boundary=${boundary}`,
     length: head.length + content.size + tail.length,
-    stream: streamParts(parts, listener.onProgress),
+    pieces: readParts(head, content, tail, { ...listener, onTaken }),
     isTaken: () => taken,
   };
 }
@@ -91,35 +89,20 @@ function escapeName(name: string): string {
   return name.replaceAll('"', "%22").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
 }
 
-function streamParts(
-  parts: AsyncGenerator<Uint8Array, void>,
-  onProgress: () => void,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      onProgress();
-      const { done, value } = await parts.next();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    async cancel() {
-      await parts.return();
-    },
-  });
-}
-
 async function* readParts(
   head: Uint8Array,
   content: Blob,
   tail: Uint8Array,
-  onTaken: () => void,
+  { onProgress, onTaken }: FormProgress,
 ): AsyncGenerator<Uint8Array, void> {
   yield head;
+  onProgress();
   let bytes = 0;
   try {
     for await (const piece of readPieces(content)) {
       bytes += piece.length;
       yield piece;
+      onProgress();
     }
   } catch (cause) {
     throw new ContentError("Cannot read the file that is to be sent", { cause });
@@ -133,21 +116,15 @@ async function* readParts(
 }
 
 const pieceBytes = 512 * 1024;
-// One is being read, one waits to be taken, one is being taken, and one to spare.
-const pieceCount = 4;
 
-/**
- * The bytes of a Blob. Those of a file come in a few buffers that are used over and over, which
- * fetch allows by copying what it takes: fresh ones cost a third more time and tens of MiB.
- */
+/** The bytes of a Blob; those of a file come in one buffer that is used over and over. */
 async function* readPieces(content: Blob): AsyncGenerator<Uint8Array, void> {
   const path = pathOf(content);
   if (path === undefined) return yield* content.stream();
   const handle = await open(path);
   try {
-    const pieces = Array.from({ length: pieceCount }, () => new Uint8Array(pieceBytes));
-    for (let at = 0; ; at = (at + 1) % pieceCount) {
-      const piece = pieces[at] ?? new Uint8Array(pieceBytes);
+    const piece = new Uint8Array(pieceBytes);
+    for (;;) {
       const { bytesRead } = await handle.read(piece, 0, pieceBytes);
       if (bytesRead === 0) return;
       yield piece.subarray(0, bytesRead);

@@ -1,0 +1,147 @@
+import type { Socket } from "bun";
+import { type AnswerHandler, createAnswerReader } from "./answer-reader.ts";
+import { ConnectionError } from "./transport.ts";
+
+/** Who hears of the answer to one call. */
+export interface CallHandler extends AnswerHandler {
+  /** The connection is lost before the end of the answer. */
+  onFailure(error: unknown): void;
+}
+
+/** A connection to a service over which calls go one after the other. */
+export interface Connection {
+  readonly isOpen: () => boolean;
+  /** Begins a call; what is written next is its request. */
+  begin(handler: CallHandler): void;
+  /** Resolves once the system has taken all of it, or the connection is lost; undefined if at once. */
+  write(data: Uint8Array | string): Promise<void> | undefined;
+  pause(): void;
+  resume(): void;
+  /** Closes it at once; nobody hears of it. */
+  destroy(): void;
+}
+
+/** Where a connection goes to. */
+export interface Address {
+  /** As in a URL: IPv6 addresses in brackets. */
+  readonly hostname: string;
+  readonly port: number;
+  readonly isSecure: boolean;
+}
+
+/**
+ * Opens a connection; over TLS it is there once the service's certificate is verified. `onIdleEnd` is
+ * called when it ends between two calls.
+ */
+export function openConnection(address: Address, onIdleEnd: () => void): Promise<Connection> {
+  const opened = Promise.withResolvers<Connection>();
+  let socket: Socket | undefined;
+  let handler: CallHandler | undefined;
+  let drained: (() => void) | undefined;
+  let isOpen = true;
+
+  const reader = createAnswerReader({
+    onHead: (head) => handler?.onHead(head),
+    onBody: (bytes) => handler?.onBody(bytes),
+    onEnd(isReusable) {
+      const ended = handler;
+      handler = undefined;
+      ended?.onEnd(isReusable);
+    },
+  });
+
+  const connection: Connection = {
+    isOpen: () => isOpen,
+    begin(next) {
+      handler = next;
+    },
+    write: (data) => (isOpen ? writeFrom(data) : undefined),
+    pause: () => void socket?.pause(),
+    resume: () => void socket?.resume(),
+    destroy() {
+      handler = undefined;
+      lose();
+    },
+  };
+
+  /** Nothing comes or goes any more. */
+  function lose(): void {
+    isOpen = false;
+    socket?.terminate();
+    drained?.();
+  }
+
+  function fail(error: unknown): void {
+    const failed = handler;
+    handler = undefined;
+    const wasIdle = isOpen && failed === undefined;
+    lose();
+    opened.reject(error);
+    failed?.onFailure(error);
+    if (wasIdle) onIdleEnd();
+  }
+
+  function writeFrom(data: Uint8Array | string): Promise<void> | undefined {
+    const taken = socket?.write(data) ?? -1;
+    if (typeof data !== "string") return taken === data.length ? undefined : writeRest(data, taken);
+    // As long only where it is ASCII; else the bytes tell.
+    if (taken === data.length) return undefined;
+    const bytes = Buffer.from(data);
+    return taken === bytes.length ? undefined : writeRest(bytes, taken);
+  }
+
+  async function writeRest(bytes: Uint8Array, start: number): Promise<void> {
+    for (let at = Math.max(0, start); isOpen; ) {
+      await new Promise<void>((resolve) => {
+        drained = resolve;
+      });
+      if (!isOpen) return;
+      at += Math.max(0, socket?.write(bytes.subarray(at)) ?? 0);
+      if (at === bytes.length) return;
+    }
+  }
+
+  const { hostname, port, isSecure } = address;
+  Bun.connect({
+    hostname: hostname.replace(/^\[|\]$/g, ""),
+    port,
+    tls: isSecure,
+    socket: {
+      open(opening) {
+        socket = opening;
+        if (!isSecure) opened.resolve(connection);
+      },
+      handshake(_, success, error) {
+        if (success && error === null) return opened.resolve(connection);
+        fail(error ?? new ConnectionError("ERR_TLS_HANDSHAKE", "The TLS handshake has failed"));
+      },
+      data(_, bytes) {
+        // What comes between two calls answers none of them.
+        if (handler === undefined) return fail(lost());
+        try {
+          reader.push(bytes);
+        } catch (error) {
+          fail(error);
+        }
+      },
+      drain() {
+        const resolve = drained;
+        drained = undefined;
+        resolve?.();
+      },
+      close() {
+        if (!isOpen) return;
+        if (!reader.close()) fail(lost());
+        isOpen = false;
+        drained?.();
+      },
+      error: (_, error) => fail(error),
+      connectError: (_, error) => fail(error),
+    },
+  }).catch(fail);
+  return opened.promise;
+}
+
+function lost(): ConnectionError {
+  return new ConnectionError("ECONNRESET", "The connection was closed");
+}
