@@ -111,6 +111,7 @@ export default defineProvider({
 
       uploadFile: (upload, signal) =>
         upstream.postForm(["files"], makeFileForm(upload), FileObject, signal),
+      relayUpload: (form, signal) => upstream.postForm(["files"], form, FileObject, signal),
       getFile: (id, signal) => get(["files", id], {}, FileObject, signal),
       listFiles: (query, signal) =>
         listPages(upstream, ["files"], fileQuery(query), FileObject, signal),

@@ -25,7 +25,7 @@ export const operations: readonly Operation[] = [
 const fileMethods = [
   ...(["uploadFile", "importFile", "getFile", "listFiles", "readFile", "deleteFile"] as const),
   ...(["checkFile", "readFileReport", "createUpload", "addUploadPart"] as const),
-  ...(["completeUpload", "cancelUpload"] as const),
+  ...(["completeUpload", "cancelUpload", "relayUpload"] as const),
 ] as const satisfies readonly (keyof Backend)[];
 
 /** What it calls on the side that serves jobs. */

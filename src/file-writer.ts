@@ -1,78 +1,35 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { ApiError } from "./errors.ts";
+import { createPieces, type Pieces, type TakePiece } from "./pieces.ts";
 
 /**
- * Writes a new file, readable by its owner alone, in large pieces: one is on its way to the disk
- * while the next one fills. `Bun.FileSink` is not used, because it loses the error of a full disk.
+ * Writes a new file, readable by its owner alone; `end` and `abandon` close it. `Bun.FileSink` is not
+ * used, because it loses the error of a full disk.
  */
-export interface FileWriter {
-  /** Takes bytes and copies them; nothing is waited for. */
-  write(chunk: Uint8Array): void;
-  /** Waits until no more than two pieces are in memory; throws what the disk has refused. */
-  settle(): Promise<void>;
-  /** Writes the rest and closes the file; throws what the disk has refused. */
-  end(): Promise<void>;
-  /** Closes the file as it is. */
-  abandon(): Promise<void>;
-}
+export type FileWriter = Pieces;
 
-const pieceBytes = 1024 * 1024;
-
-/** Is given each piece of a file while it is on its way to the disk. */
-export type Inspect = (piece: Uint8Array<SharedArrayBuffer>) => Promise<void>;
-
-/** Creates the file at `path`; throws where there is one. */
-export async function createFileWriter(path: string, inspect?: Inspect): Promise<FileWriter> {
+/** Creates the file at `path`; throws where there is one. `inspect` is given each piece too. */
+export async function createFileWriter(path: string, inspect?: TakePiece): Promise<FileWriter> {
   const handle = await open(path, "wx", 0o600);
-  // Shared, so that another thread can inspect them without a copy.
-  const makePiece = () => new Uint8Array(new SharedArrayBuffer(pieceBytes));
-  const spare: Uint8Array<SharedArrayBuffer>[] = [];
-  const full: Uint8Array<SharedArrayBuffer>[] = [];
-  let piece = makePiece();
-  let filled = 0;
-  let pending: Promise<void> = Promise.resolve();
-
-  async function flush(buffer: Uint8Array<SharedArrayBuffer>, length: number): Promise<void> {
-    const bytes = buffer.subarray(0, length);
-    const results = await Promise.allSettled([writeWhole(handle, bytes), inspect?.(bytes)]);
+  let end = 0;
+  const pieces = createPieces(async (piece) => {
+    const start = end;
+    end += piece.length;
+    const results = await Promise.allSettled([writeWhole(handle, piece, start), inspect?.(piece)]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
-    spare.push(buffer);
-  }
-
-  async function settle(): Promise<void> {
-    for (let buffer = full.shift(); buffer !== undefined; buffer = full.shift()) {
-      await pending;
-      pending = flush(buffer, pieceBytes);
-      // Whoever settles next hears of a failure.
-      pending.catch(() => undefined);
-    }
-  }
-
+  });
   return {
-    write(chunk) {
-      for (let start = 0; start < chunk.length; ) {
-        const count = Math.min(pieceBytes - filled, chunk.length - start);
-        piece.set(chunk.subarray(start, start + count), filled);
-        filled += count;
-        start += count;
-        if (filled < pieceBytes) return;
-        full.push(piece);
-        piece = spare.pop() ?? makePiece();
-        filled = 0;
-      }
-    },
-    settle,
+    write: pieces.write,
+    settle: pieces.settle,
     async end() {
       try {
-        await settle();
-        await pending;
-        await flush(piece, filled);
+        await pieces.end();
       } finally {
         await handle.close();
       }
     },
     async abandon() {
-      await pending.catch(() => undefined);
+      await pieces.abandon();
       await handle.close();
     },
   };
@@ -82,7 +39,7 @@ export async function createFileWriter(path: string, inspect?: Inspect): Promise
 export async function writeFile(
   path: string,
   fill: (writer: FileWriter) => Promise<void>,
-  inspect?: Inspect,
+  inspect?: TakePiece,
 ): Promise<void> {
   let writer: FileWriter | undefined;
   try {
@@ -115,8 +72,9 @@ export function explainWriteError(error: unknown): unknown {
 }
 
 /** The system may take less than it is given; the rest is given again. */
-async function writeWhole(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let start = 0; start < bytes.length; ) {
-    start += (await handle.write(bytes, start, bytes.length - start)).bytesWritten;
+async function writeWhole(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, position + at);
+    at += bytesWritten;
   }
 }

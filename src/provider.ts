@@ -33,6 +33,11 @@ export interface Backend {
    * `expires_after` and `extra` too are carried out or refused with a 400 naming the field.
    */
   uploadFile(upload: FileUpload, signal: AbortSignal): Promise<FileFields>;
+  /**
+   * Stores one file while it still comes from the client, for a service that takes OpenAI's form as
+   * it is. The gateway uses it in place of `uploadFile` where it need not see the whole file before.
+   */
+  relayUpload?(form: UploadForm, signal: AbortSignal): Promise<FileFields>;
   /** Starts a job. Refuses with a 400 naming the field whatever it cannot carry out. */
   createJob(request: JobRequest, signal: AbortSignal): Promise<JobFields>;
   /**
@@ -215,6 +220,15 @@ export interface FileUpload {
   readonly expires_after?: { readonly anchor: string; readonly seconds: number };
   /** Form fields that OpenAI does not define, such as `a[b]`, in the order they came. */
   readonly extra: readonly (readonly [name: string, value: string])[];
+}
+
+/** The form of OpenAI's `POST /files`, on its way from the client. */
+export interface UploadForm {
+  readonly contentType: string;
+  /** In bytes; fails if it turns out to be another one. */
+  readonly length: number;
+  /** To be read once; each stays as it is only until the next one is asked for. */
+  readonly pieces: AsyncGenerator<Uint8Array, void>;
 }
 
 /** OpenAI's CreateFineTuningJobRequest: types are checked, ranges are the backend's to check. */

@@ -19,6 +19,8 @@ export type ValidationMode = (typeof validationModes)[number];
 export interface Reports {
   /** Undefined for a file that was not checked here. */
   find(backend: string, fileId: string): Promise<DatasetReport | undefined>;
+  /** Whether an upload of this purpose, undefined for one that is not known yet, is checked here. */
+  readsContent(purpose: string | undefined): boolean;
   /** Forgets a file that is deleted. */
   forget(backend: string, fileId: string): Promise<void>;
   /** Throws a 400 for a file that is known to have too few examples to train on. */
@@ -146,6 +148,9 @@ export function createReports(parts: ReportParts): Reports {
       }
       return { ...report, tokens: { ...report.tokens, status: "failed" } };
     },
+
+    readsContent: (purpose) =>
+      mode !== "off" && (purpose === undefined || purpose === datasetPurpose),
 
     async forget(backend, fileId) {
       counting.delete(keyOf(backend, fileId));

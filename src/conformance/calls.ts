@@ -1,3 +1,4 @@
+import { encodeForm, makeFileForm } from "../upstream/form.ts";
 import type { Method } from "./candidate.ts";
 import {
   makeUpload,
@@ -51,6 +52,8 @@ export const calls: Readonly<Record<Exclude<Method, "close" | "previewJob" | "ch
   {
     uploadFile: (backend, _ids, { service }, signal) =>
       backend.uploadFile(makeUpload(service), signal),
+    relayUpload: (backend, _ids, { service }, signal) =>
+      backend.relayUpload(encodeForm(makeFileForm(makeUpload(service))), signal),
     importFile: (backend, _ids, _trial, signal) => backend.importFile(source, signal),
     getFile: (backend, { file }, _trial, signal) => backend.getFile(file, signal),
     listFiles: (backend, _ids, _trial, signal) =>

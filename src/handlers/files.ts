@@ -4,8 +4,10 @@ import type { DatasetReport } from "../dataset/report.ts";
 import { ApiError, badRequest } from "../errors.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Exchange, readLimit, readQuery } from "../http/exchange.ts";
-import { type FormFile, readForm } from "../http/form.ts";
+import { readForm } from "../http/form.ts";
+import type { FormFields } from "../http/form-parts.ts";
 import { readHint, readJson } from "../http/json.ts";
+import type { FormRelay } from "../http/relay.ts";
 import type { Source } from "../lists.ts";
 import { hintedBackend, locate, readLocated, remember, toEntry } from "../location.ts";
 import { completeFile } from "../objects.ts";
@@ -24,17 +26,29 @@ export async function createFile(gateway: Gateway, exchange: Exchange): Promise<
   // A hint that leads nowhere is told before the file is read.
   const early = hintedBackend(gateway, exchange, query);
   const { maxFileBytes, idleSeconds, spoolDirectory } = gateway.settings;
-  const form = await readForm(exchange.request, {
-    fileField: "file",
-    maxFileBytes,
-    idleSeconds,
-    spoolDirectory,
+  const limits = { fileField: "file", maxFileBytes, idleSeconds, spoolDirectory };
+  const findBackend = ({ hint }: FormFields) =>
+    early ?? hintedBackend(gateway, exchange, query, hint) ?? gateway.backends.fallback;
+  const form = await readForm(exchange.request, limits, {
+    mayRelay({ hint, fields }) {
+      // A hint that comes after the file still counts.
+      const isCertain =
+        early !== undefined || hint !== undefined || gateway.backends.all.length === 1;
+      if (dryRun || !isCertain) return false;
+      const [, purpose] = fields.find(([name]) => name === "purpose") ?? [];
+      const { files } = findBackend({ hint, fields });
+      return files.relayUpload !== undefined && !gateway.reports.readsContent(purpose);
+    },
+    check(whole) {
+      findBackend(whole);
+      readFields(whole.fields);
+    },
   });
+  if ("form" in form) return await relayFile(gateway, exchange, findBackend(form.before), form);
   let handedOver = false;
   try {
-    const upload = readUpload(form.file, form.fields);
-    const backend =
-      early ?? hintedBackend(gateway, exchange, query, form.hint) ?? gateway.backends.fallback;
+    const upload = { ...form.file, ...readFields(form.fields) };
+    const backend = findBackend(form);
     const { signal } = exchange.request;
     if (dryRun) return await answerInspection(gateway, exchange, backend, upload);
     handedOver = true;
@@ -45,6 +59,29 @@ export async function createFile(gateway: Gateway, exchange: Exchange): Promise<
     return answerWith(exchange, completeFile(file), file, warnOfErrors(file.id, report));
   } finally {
     if (!handedOver) await form.discard();
+  }
+}
+
+/** Hands a file to its backend while it still comes. */
+async function relayFile(
+  gateway: Gateway,
+  exchange: Exchange,
+  backend: NamedBackend,
+  relay: FormRelay,
+): Promise<Response> {
+  const signal = followClient(exchange.request.signal, gateway.stopping);
+  try {
+    if (backend.files.relayUpload === undefined) throw unsupported(backend, "relay a file");
+    const file = await changing(backend.files.relayUpload(relay.form, signal));
+    const sha256 = await relay.finish();
+    await gateway.ledger.record("file", [toEntry(backend, file, sha256)]);
+    return answerWith(exchange, completeFile(file), file);
+  } catch (error) {
+    await relay.drain();
+    // A form that is cut off has changed nothing.
+    throw relay.failure() ?? error;
+  } finally {
+    await relay.discard();
   }
 }
 
@@ -83,10 +120,9 @@ async function answerInspection(
 
 const uploadFields = ["purpose", "expires_after[anchor]", "expires_after[seconds]"];
 
-function readUpload(
-  file: FormFile,
-  fields: readonly (readonly [name: string, value: string])[],
-): FileUpload {
+function readFields(
+  fields: FormFields["fields"],
+): Pick<FileUpload, "purpose" | "expires_after" | "extra"> {
   const known = new Map<string, string>();
   const extra: (readonly [string, string])[] = [];
   for (const field of fields) {
@@ -104,7 +140,7 @@ function readUpload(
     );
   }
   const expiry = readExpiry(known);
-  return { ...file, purpose, extra, ...(expiry && { expires_after: expiry }) };
+  return { purpose, extra, ...(expiry && { expires_after: expiry }) };
 }
 
 function readExpiry(known: ReadonlyMap<string, string>): FileUpload["expires_after"] {

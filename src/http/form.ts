@@ -1,16 +1,14 @@
-import { ApiError, badRequest } from "../errors.ts";
+import { badRequest } from "../errors.ts";
 import { readBody } from "./body.ts";
-import { hintField } from "./exchange.ts";
+import { createDigestSink, type DigestSink } from "./digest-sink.ts";
+import { createCollector, type FilePart, type FormFields, fileTooLarge } from "./form-parts.ts";
 import { createFormParser } from "./multipart.ts";
-import type { PartHeaders } from "./part-headers.ts";
-import { createSpool, type Spool } from "./spool.ts";
+import { type FormRelay, openRelay, type RelayRules } from "./relay.ts";
+import { createSpool } from "./spool.ts";
 
 /** A multipart form that came as a body: exactly one file, and the fields beside it. */
-export interface Form {
-  readonly hint: string | undefined;
+export interface Form extends FormFields {
   readonly file: FormFile;
-  /** Every other field, in the order they came, `a[b]` names as sent. */
-  readonly fields: readonly (readonly [name: string, value: string])[];
   /** Removes what `file` keeps on disk; to be called on every way out. */
   discard(): Promise<void>;
 }
@@ -34,34 +32,70 @@ export interface FormLimits {
   readonly spoolDirectory: string;
 }
 
-const maxFields = 100;
-const maxFieldBytes = 64 * 1024;
 // Room for boundaries, part headers and fields beside the file.
 const overheadBytes = 8 * 1024 * 1024;
+// What is smaller stays in memory anyway.
+const minRelayBytes = 1024 * 1024;
 
-/** Reads a multipart form, fields and file in any order. Throws 400, 408, 413 or 507. */
-export async function readForm(request: Request, limits: FormLimits): Promise<Form> {
+/**
+ * Reads a multipart form, fields and file in any order. Throws 400, 408, 413 or 507. Where `rules`
+ * allow it, a large file is left to be read by the relay.
+ */
+export function readForm(request: Request, limits: FormLimits): Promise<Form>;
+export function readForm(
+  request: Request,
+  limits: FormLimits,
+  rules: RelayRules,
+): Promise<Form | FormRelay>;
+export async function readForm(
+  request: Request,
+  limits: FormLimits,
+  rules?: RelayRules,
+): Promise<Form | FormRelay> {
   const boundary = readBoundary(request.headers.get("content-type") ?? "");
+  const length = Number(request.headers.get("content-length") ?? 0);
   const most = limits.maxFileBytes + overheadBytes;
-  if (Number(request.headers.get("content-length") ?? 0) > most) throw fileTooLarge(limits);
+  if (length > most) throw fileTooLarge(limits);
   const spool = createSpool(limits.spoolDirectory);
-  const collector = createCollector(limits, spool);
+  let relayed: { file: FilePart; before: FormFields; digest: DigestSink } | undefined;
+  const collector = createCollector(limits, (file, before) => {
+    if (length - file.start < minRelayBytes || rules?.mayRelay(before) !== true) return spool;
+    relayed = { file, before, digest: createDigestSink() };
+    return relayed.digest;
+  });
   const parser = createFormParser(boundary, collector);
+  const chunks = readBody(request, limits.idleSeconds);
   let bytes = 0;
+
+  async function read(): Promise<Uint8Array | undefined> {
+    const { done, value } = await chunks.next();
+    if (done) {
+      parser.end();
+      return undefined;
+    }
+    bytes += value.length;
+    if (bytes > most) throw fileTooLarge(limits);
+    parser.push(value);
+    return value;
+  }
+
   try {
-    for await (const chunk of readBody(request, limits.idleSeconds)) {
-      bytes += chunk.length;
-      if (bytes > most) throw fileTooLarge(limits);
-      parser.push(chunk);
+    for (let chunk = await read(); chunk !== undefined; chunk = await read()) {
+      if (relayed !== undefined && rules !== undefined) {
+        const { digest, ...opened } = relayed;
+        const skip = async () => (await chunks.next()).done !== true;
+        const source = { ...opened, boundary, length, chunk, end: bytes, read, skip };
+        return openRelay(source, collector, rules, digest);
+      }
       await spool.settle();
     }
-    parser.end();
     const { file, hint, fields } = collector.finish();
     const { content, sha256 } = await spool.finish(file.type);
     const { filename } = file;
     return { hint, fields, file: { content, filename, sha256 }, discard: spool.discard };
   } catch (error) {
     await spool.discard();
+    await relayed?.digest.discard();
     throw error;
   }
 }
@@ -82,99 +116,4 @@ function readBoundary(type: string): string {
     );
   }
   return boundary;
-}
-
-/** Takes a form's parts: the file goes to the spool, fields to memory. */
-function createCollector(limits: FormLimits, spool: Spool) {
-  const fields: (readonly [string, string])[] = [];
-  let hint: string | undefined;
-  let file: { filename: string; type: string } | undefined;
-  let field: { name: string; chunks: Uint8Array[]; bytes: number } | undefined;
-
-  function openFile({ name, filename = "", type }: PartHeaders): void {
-    if (name !== limits.fileField) {
-      throw badRequest(`Cannot take the file "${name}": it must be in "${limits.fileField}"`, name);
-    }
-    if (file !== undefined) {
-      throw badRequest(`Cannot take two files: "${name}" is given twice`, name);
-    }
-    if (filename === "") throw badRequest("Cannot take the file: it has no filename", name);
-    file = { filename, type };
-  }
-
-  function openField(name: string): void {
-    if (name === limits.fileField) {
-      throw badRequest(`Cannot read the form: "${name}" must be a file, with a filename`, name);
-    }
-    if (fields.length >= maxFields) {
-      throw badRequest(`Cannot read the form: it has more than ${maxFields} fields`, null);
-    }
-    field = { name, chunks: [], bytes: 0 };
-  }
-
-  return {
-    onPart(headers: PartHeaders): void {
-      if (headers.name.length > 200) {
-        const name = headers.name.slice(0, 200);
-        throw badRequest(`Cannot read the form: the name of "${name}…" is too long`, name);
-      }
-      if (headers.filename === undefined) openField(headers.name);
-      else openFile(headers);
-    },
-
-    onData(chunk: Uint8Array): void {
-      if (field === undefined) {
-        spool.write(chunk);
-        if (spool.size() > limits.maxFileBytes) throw fileTooLarge(limits);
-        return;
-      }
-      field.bytes += chunk.length;
-      field.chunks.push(chunk);
-      if (field.bytes > maxFieldBytes) {
-        throw badRequest(
-          `Cannot read the form: the field "${field.name}" has more than ${maxFieldBytes} bytes`,
-          field.name,
-        );
-      }
-    },
-
-    onPartEnd(): void {
-      if (field === undefined) return;
-      const { name, chunks } = field;
-      const value = decodeField(name, Buffer.concat(chunks));
-      field = undefined;
-      if (name !== hintField) fields.push([name, value]);
-      else if (hint === undefined) hint = value;
-      else throw badRequest(`Cannot take the field "${name}": it is given twice`, name);
-    },
-
-    finish() {
-      if (file !== undefined) return { file, hint, fields };
-      const { fileField } = limits;
-      throw badRequest(
-        `Cannot read the form: the file is missing; send it as "${fileField}"`,
-        fileField,
-      );
-    },
-  };
-}
-
-function decodeField(name: string, bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw badRequest(`Cannot read the form: the field "${name}" is not UTF-8`, name);
-  }
-}
-
-function fileTooLarge({ fileField, maxFileBytes }: FormLimits): ApiError {
-  const advice =
-    fileField === "file"
-      ? "; larger files go up in parts (/v1/uploads), or raise general_settings.max_file_size_mb"
-      : "";
-  return new ApiError(
-    413,
-    `Cannot take "${fileField}": it has more than ${maxFileBytes} bytes${advice}`,
-    { param: fileField, code: "file_too_large" },
-  );
 }

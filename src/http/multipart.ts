@@ -7,7 +7,8 @@ import { type PartHeaders, parsePartHeaders } from "./part-headers.ts";
 
 /** What a parser tells of a form, in the order of its bytes. */
 export interface FormListener {
-  readonly onPart: (headers: PartHeaders) => void;
+  /** `start` is where the part's content begins, in bytes from the start of the form. */
+  readonly onPart: (headers: PartHeaders, start: number) => void;
   /** A piece of the part's content; it stays as it is. */
   readonly onData: (chunk: Uint8Array) => void;
   readonly onPartEnd: () => void;
@@ -35,6 +36,7 @@ export function createFormParser(boundary: string, listener: FormListener): Form
   // The first delimiter has no line before it, so one is put there.
   let rest = lineEnd;
   let preambleBytes = 0;
+  let pushedBytes = 0;
 
   function emit(chunk: Buffer): void {
     if (state === "content") {
@@ -89,14 +91,17 @@ export function createFormParser(boundary: string, listener: FormListener): Form
       rest = Buffer.from(data);
       return undefined;
     }
-    listener.onPart(parsePartHeaders(data.subarray(lineEnd.length, end)));
+    const content = data.subarray(end + headerEnd.length);
+    const headers = parsePartHeaders(data.subarray(lineEnd.length, end));
+    listener.onPart(headers, pushedBytes - content.length);
     state = "content";
-    return data.subarray(end + headerEnd.length);
+    return content;
   }
 
   return {
     push(chunk) {
       const piece = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+      pushedBytes += chunk.length;
       let data: Buffer | undefined = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
       rest = Buffer.alloc(0);
       while (data !== undefined && data.length > 0 && state !== "epilogue") {

@@ -46,6 +46,7 @@ export {
   requestIdOf,
   type TrainingPrice,
   type UploadFields,
+  type UploadForm,
   withRequestId,
 } from "../provider.ts";
 export {

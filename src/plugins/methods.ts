@@ -35,6 +35,7 @@ const nothing = { kind: "nothing" } as const;
 /** Every method of a backend but `close`. */
 export const methods: Readonly<Record<MethodName, Method>> = {
   uploadFile: { ...file, endless: true },
+  relayUpload: { ...file, endless: true },
   importFile: { ...file, endless: true },
   getFile: { ...file, sameId: true },
   listFiles: { kind: "list", read: fileAnswer },

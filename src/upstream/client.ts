@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { outliveClient } from "../client-signal.ts";
 import { ApiError, badRequest } from "../errors.ts";
-import { type Fields, type FileContent, withRequestId } from "../provider.ts";
+import { type Fields, type FileContent, type UploadForm, withRequestId } from "../provider.ts";
 import { readContent } from "./content.ts";
 import { Deadline } from "./deadline.ts";
 import {
@@ -11,7 +11,7 @@ import {
   refuseAnswer,
   requestIdFrom,
 } from "./failures.ts";
-import { type EncodedForm, encodeForm, type FormBody } from "./form.ts";
+import { encodeForm, type FormBody, watchForm } from "./form.ts";
 import { createTransport } from "./http/connect.ts";
 import { type Incoming, isOk, type Outgoing } from "./http/transport.ts";
 
@@ -68,12 +68,12 @@ export interface Upstream {
     signal: AbortSignal,
   ): Promise<Answer>;
   /**
-   * Sends multipart/form-data, streamed. A failure before the last byte says that the call may be
+   * Sends multipart/form-data, streamed; what is encoded already can be sent only once. A failure before the last byte says that the call may be
    * repeated: no service can have the whole of it. At the last byte `outliveClient` is called.
    */
   postForm<Answer extends object>(
     path: Path,
-    form: FormBody,
+    form: FormBody | UploadForm,
     schema: Schema<Answer>,
     signal: AbortSignal,
   ): Promise<Answer>;
@@ -97,7 +97,7 @@ interface Call {
   readonly query?: Query;
   readonly headers: Headers;
   readonly json?: unknown;
-  readonly form?: FormBody;
+  readonly form?: FormBody | UploadForm;
 }
 
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -117,21 +117,26 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
   async function send(call: Call, deadline: Deadline): Promise<Incoming> {
     for (let refused = false; ; refused = true) {
       const credential = service.authorize && (await authorize(refused, deadline));
-      const form = call.form && startForm(call.form, deadline);
+      let isWhole = call.form === undefined;
+      const form =
+        call.form &&
+        watchForm("pieces" in call.form ? call.form : encodeForm(call.form), () => {
+          isWhole = true;
+          outliveClient(deadline.client);
+        });
       const request = makeRequest(call, credential, form);
-      const isWhole = () => form?.isTaken() ?? true;
       let answer: Incoming;
       try {
         answer = await transport(request, deadline);
       } catch (cause) {
-        throw explainFailure(service, cause, deadline, { sentWhole: isWhole() });
+        throw explainFailure(service, cause, deadline, { sentWhole: isWhole });
       }
-      if (answer.status === 401 && credential !== undefined && !refused) {
+      if (answer.status === 401 && credential !== undefined && !refused && canRepeat(call)) {
         answer.discard();
         continue;
       }
       if (!isOk(answer)) throw await readRefusal(service, answer, deadline);
-      if (isWhole()) return answer;
+      if (isWhole) return answer;
       answer.discard();
       const requestId = requestIdFrom(service, answer);
       throw refuseAnswer(service, "it came before the whole file was sent", requestId);
@@ -141,7 +146,7 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
   function makeRequest(
     call: Call,
     credential: Headers | undefined,
-    form: EncodedForm | undefined,
+    form: UploadForm | undefined,
   ): Outgoing {
     const { method, json } = call;
     const type = form && { "content-type": form.contentType };
@@ -235,11 +240,8 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-function startForm(form: FormBody, deadline: Deadline): EncodedForm {
-  return encodeForm(form, {
-    onProgress: () => deadline.extend(),
-    onTaken: () => outliveClient(deadline.client),
-  });
+function canRepeat({ form }: Call): boolean {
+  return form === undefined || !("pieces" in form);
 }
 
 function createPathWriter({ baseUrl, query: always = {} }: UpstreamOptions) {

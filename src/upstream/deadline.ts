@@ -57,10 +57,11 @@ export class Deadline {
     this.#due = Number.POSITIVE_INFINITY;
   }
 
-  /** Stops the time for good. */
+  /** Stops the time for good, and what is still guarded: nobody waits for it any more. */
   end(): void {
     this.#isEnded = true;
     unwatch(this);
+    this.#running?.stop();
   }
 
   /** Ends the call if its client has gone, or if its time is over at `now`, in milliseconds. */
@@ -74,11 +75,10 @@ export class Deadline {
   }
 
   #abort(reason: unknown): void {
-    this.end();
     this.isAborted = true;
     this.#reason = reason;
     this.#controller?.abort(reason);
-    this.#running?.stop();
+    this.end();
   }
 }
 

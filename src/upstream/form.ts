@@ -1,6 +1,5 @@
 import { open } from "node:fs/promises";
-import type { FileUpload } from "../provider.ts";
-import type { OutgoingStream } from "./http/transport.ts";
+import type { FileUpload, UploadForm } from "../provider.ts";
 
 /** The body of a multipart/form-data request with one file. */
 export interface FormBody {
@@ -39,45 +38,36 @@ export class ContentError extends Error {
   override readonly name = "ContentError";
 }
 
-/** A form on its way out, and what is told of it. */
-export interface EncodedForm extends OutgoingStream {
-  readonly contentType: string;
-  /** Whether the last byte has been taken: until then no receiver can have the whole form. */
-  isTaken(): boolean;
-}
-
-/** Who hears of a form on its way out. */
-export interface FormProgress {
-  /** The receiver has taken another chunk. */
-  readonly onProgress: () => void;
-  /** The receiver takes the last one. */
-  readonly onTaken: () => void;
-}
-
 /** Encodes a form as a stream whose length is known. */
-export function encodeForm(form: FormBody, listener: FormProgress): EncodedForm {
+export function encodeForm({ fields, file }: FormBody): UploadForm {
   const boundary = `form-${crypto.randomUUID()}`;
-  const { name, filename, content } = form.file;
-  const encoder = new TextEncoder();
-  const fields = form.fields.map(
-    ([field, value]) => `--${boundary}\r\n${disposition(field)}\r\n\r\n${value}\r\n`,
-  );
-  const head = encoder.encode(
-    `${fields.join("")}--${boundary}\r\n${disposition(name)}; filename="${escapeName(filename)}"\r\n` +
-      `Content-Type: ${content.type || "application/octet-stream"}\r\n\r\n`,
-  );
-  const tail = encoder.encode(`\r\n--${boundary}--\r\n`);
-  let taken = false;
-  const onTaken = () => {
-    taken = true;
-    listener.onTaken();
-  };
+  const { name, filename, content } = file;
+  const head = encodeFormHead(boundary, fields, { name, filename, type: content.type });
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
   return {
     contentType: `multipart/form-data; boundary=${boundary}`,
     length: head.length + content.size + tail.length,
-    pieces: readParts(head, content, tail, { ...listener, onTaken }),
-    isTaken: () => taken,
+    pieces: readParts(head, content, tail),
   };
+}
+
+/** What comes before the content of a form's file. */
+export function encodeFormHead(
+  boundary: string,
+  fields: FormBody["fields"],
+  file: { readonly name: string; readonly filename: string; readonly type: string },
+): Buffer {
+  return Buffer.from(
+    `${encodeFields(boundary, fields)}--${boundary}\r\n${disposition(file.name)}; filename="${escapeName(file.filename)}"\r\n` +
+      `Content-Type: ${file.type || "application/octet-stream"}\r\n\r\n`,
+  );
+}
+
+/** Fields of a form, each with the boundary before it and the line's end after it. */
+export function encodeFields(boundary: string, fields: FormBody["fields"]): string {
+  return fields
+    .map(([name, value]) => `--${boundary}\r\n${disposition(name)}\r\n\r\n${value}\r\n`)
+    .join("");
 }
 
 function disposition(name: string): string {
@@ -93,26 +83,34 @@ async function* readParts(
   head: Uint8Array,
   content: Blob,
   tail: Uint8Array,
-  { onProgress, onTaken }: FormProgress,
 ): AsyncGenerator<Uint8Array, void> {
   yield head;
-  onProgress();
-  let bytes = 0;
   try {
-    for await (const piece of readPieces(content)) {
-      bytes += piece.length;
-      yield piece;
-      onProgress();
-    }
+    yield* readPieces(content);
   } catch (cause) {
     throw new ContentError("Cannot read the file that is to be sent", { cause });
   }
-  if (bytes !== content.size) {
-    const cause = new Error(`Cannot send a file: it has ${bytes} bytes, not ${content.size}`);
+  yield tail;
+}
+
+/**
+ * The same form, of which `onTaken` is called before its last byte is handed over: until then no
+ * receiver can have the whole of it. Fails where the form does not have the length that it says.
+ */
+export function watchForm(form: UploadForm, onTaken: () => void): UploadForm {
+  async function* readWatched(): AsyncGenerator<Uint8Array, void> {
+    let bytes = 0;
+    for await (const piece of form.pieces) {
+      bytes += piece.length;
+      if (bytes > form.length) break;
+      if (bytes === form.length) onTaken();
+      yield piece;
+    }
+    if (bytes === form.length) return;
+    const cause = new Error(`Cannot send a form: it has ${bytes} bytes, not ${form.length}`);
     throw new ContentError(cause.message, { cause });
   }
-  onTaken();
-  yield tail;
+  return { ...form, pieces: readWatched() };
 }
 
 const pieceBytes = 512 * 1024;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ApiError } from "../../errors.ts";
+import { encodeForm, makeFileForm } from "../../upstream/form.ts";
 import { type Check, catchFailure, makeUpload, never, type Trial, uploadSample } from "../trial.ts";
 import { checkFile, checkId, pickLasting } from "./objects.ts";
 
@@ -39,6 +40,19 @@ export const fileChecks: readonly Check[] = [
         assert.deepEqual(pickLasting(one), pickLasting(file));
       }
       assert.equal(listed.length, 1);
+    },
+  },
+  {
+    name: "relayUpload() stores the same file as uploadFile()",
+    needs: ["relayUpload", "readFile"],
+    async run(trial) {
+      const { backend, service } = trial;
+      const form = encodeForm(makeFileForm(makeUpload(service)));
+      const { id, bytes, filename, purpose } = await backend.relayUpload(form, never);
+      const { content } = service.sample;
+      const told = { bytes: content.length, filename: service.sample.filename };
+      assert.deepEqual({ bytes, filename, purpose }, { ...told, purpose: "fine-tune" });
+      assert.ok((await readBytes(trial, id)).bytes.equals(content), "the bytes differ");
     },
   },
   {

@@ -19,7 +19,8 @@ export async function decodeUnpacked(
   encoding: string | null,
   maxBytes: number,
 ): Promise<string> {
-  if (encoding === null) return decodeText(bytes);
+  // Of nothing, such as the body of a 204, there is nothing to unpack.
+  if (encoding === null || bytes.length === 0) return decodeText(bytes);
   requireKnown(encoding);
   try {
     return decodeText(await unpack(bytes, { maxOutputLength: maxBytes }));

@@ -51,25 +51,38 @@ export class Call implements CallHandler, Incoming {
     this.#connection.begin(this);
     this.#deadline.guard(this);
     if (isStream(body)) {
-      this.#connection.write(head);
-      this.#sendStream(body).catch((error) => this.#end(error));
+      this.#sendStream(head, body).catch((error) => this.#end(error));
     } else {
-      this.#isSent = true;
-      this.#connection.write(joinHead(head, body));
+      const writing = this.#connection.write(joinHead(head, body));
+      // Until then the connection is not free, even if the answer has come.
+      if (writing === undefined) this.#isSent = true;
+      else void this.#noteSent(writing);
     }
     return this.#answered.promise;
   }
 
-  async #sendStream({ pieces }: OutgoingStream): Promise<void> {
-    for await (const piece of pieces) {
-      await this.#connection.write(piece);
-      // Whatever the answer is, it does not depend on what has not been sent.
-      if (this.#head !== undefined || this.#isEnded) return;
-    }
+  async #noteSent(writing: Promise<void>): Promise<void> {
+    await writing;
     this.#isSent = true;
   }
 
+  async #sendStream(head: string, { pieces }: OutgoingStream): Promise<void> {
+    await this.#connection.write(head);
+    // The time that it takes to get a piece is not the service's.
+    this.#deadline.pause();
+    for await (const piece of pieces) {
+      this.#deadline.extend();
+      await this.#connection.write(piece);
+      // Whatever the answer is, it does not depend on what has not been sent.
+      if (this.#head !== undefined || this.#isEnded) return;
+      this.#deadline.pause();
+    }
+    this.#isSent = true;
+    this.#deadline.extend();
+  }
+
   onHead(head: AnswerHead): void {
+    if (!this.#isSent) this.#deadline.extend();
     this.status = head.status;
     this.#head = head;
     this.#answered.resolve(this);
@@ -86,6 +99,9 @@ export class Call implements CallHandler, Incoming {
   }
 
   onEnd(isReusable: boolean): void {
+    // The next call waits for bytes as well.
+    if (this.#isPaused) this.#connection.resume();
+    this.#isPaused = false;
     // First, so that whoever reads the answer finds the connection free.
     if (isReusable && this.#isSent) this.#release(this.#connection);
     else this.#connection.destroy();
@@ -155,7 +171,12 @@ export class Call implements CallHandler, Incoming {
       },
       cancel: () => this.stop(),
     });
-    return unpackStream(stream, this.#encoding());
+    try {
+      return unpackStream(stream, this.#encoding());
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
   }
 
   #encoding(): string | null {

@@ -11,7 +11,7 @@ export interface CallHandler extends AnswerHandler {
 /** A connection to a service over which calls go one after the other. */
 export interface Connection {
   readonly isOpen: () => boolean;
-  /** Begins a call; what is written next is its request. */
+  /** Begins a call; what is written next is its request. One that is closed fails it at once. */
   begin(handler: CallHandler): void;
   /** Resolves once the system has taken all of it, or the connection is lost; undefined if at once. */
   write(data: Uint8Array | string): Promise<void> | undefined;
@@ -29,11 +29,18 @@ export interface Address {
   readonly isSecure: boolean;
 }
 
+/** A connection that is not there yet. */
+export interface Opening {
+  readonly opened: Promise<Connection>;
+  /** Closes it, with `error` for whoever waits for it. */
+  giveUp(error: unknown): void;
+}
+
 /**
  * Opens a connection; over TLS it is there once the service's certificate is verified. `onIdleEnd` is
  * called when it ends between two calls.
  */
-export function openConnection(address: Address, onIdleEnd: () => void): Promise<Connection> {
+export function openConnection(address: Address, onIdleEnd: () => void): Opening {
   const opened = Promise.withResolvers<Connection>();
   let socket: Socket | undefined;
   let handler: CallHandler | undefined;
@@ -46,6 +53,8 @@ export function openConnection(address: Address, onIdleEnd: () => void): Promise
     onEnd(isReusable) {
       const ended = handler;
       handler = undefined;
+      // A process may end while nobody calls.
+      socket?.unref();
       ended?.onEnd(isReusable);
     },
   });
@@ -53,7 +62,9 @@ export function openConnection(address: Address, onIdleEnd: () => void): Promise
   const connection: Connection = {
     isOpen: () => isOpen,
     begin(next) {
+      if (!isOpen) return next.onFailure(lost());
       handler = next;
+      socket?.ref();
     },
     write: (data) => (isOpen ? writeFrom(data) : undefined),
     pause: () => void socket?.pause(),
@@ -75,19 +86,18 @@ export function openConnection(address: Address, onIdleEnd: () => void): Promise
     const failed = handler;
     handler = undefined;
     const wasIdle = isOpen && failed === undefined;
-    lose();
+    // Before the socket tells of its own end.
     opened.reject(error);
+    lose();
     failed?.onFailure(error);
     if (wasIdle) onIdleEnd();
   }
 
   function writeFrom(data: Uint8Array | string): Promise<void> | undefined {
     const taken = socket?.write(data) ?? -1;
-    if (typeof data !== "string") return taken === data.length ? undefined : writeRest(data, taken);
-    // As long only where it is ASCII; else the bytes tell.
-    if (taken === data.length) return undefined;
-    const bytes = Buffer.from(data);
-    return taken === bytes.length ? undefined : writeRest(bytes, taken);
+    const length = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    if (taken === length) return undefined;
+    return writeRest(typeof data === "string" ? Buffer.from(data) : data, taken);
   }
 
   async function writeRest(bytes: Uint8Array, start: number): Promise<void> {
@@ -109,6 +119,8 @@ export function openConnection(address: Address, onIdleEnd: () => void): Promise
     socket: {
       open(opening) {
         socket = opening;
+        // Given up meanwhile.
+        if (!isOpen) return lose();
         if (!isSecure) opened.resolve(connection);
       },
       handshake(_, success, error) {
@@ -129,9 +141,11 @@ export function openConnection(address: Address, onIdleEnd: () => void): Promise
         drained = undefined;
         resolve?.();
       },
-      close() {
+      close(_, error) {
         if (!isOpen) return;
-        if (!reader.close()) fail(lost());
+        // A connection that is broken off does not tell where an answer ends.
+        if (error !== undefined) fail(error);
+        else if (!reader.close()) fail(lost());
         isOpen = false;
         drained?.();
       },
@@ -139,7 +153,7 @@ export function openConnection(address: Address, onIdleEnd: () => void): Promise
       connectError: (_, error) => fail(error),
     },
   }).catch(fail);
-  return opened.promise;
+  return { opened: opened.promise, giveUp: fail };
 }
 
 function lost(): ConnectionError {

@@ -1,3 +1,4 @@
+import type { Deadline } from "../deadline.ts";
 import { isStream, type OutgoingStream, type Transport } from "./transport.ts";
 
 /** Sends calls by Bun's fetch, which knows the way through a proxy. */
@@ -14,7 +15,7 @@ export function createFetchTransport({ origin }: URL): Transport {
       // Bun gives up after five quiet minutes; the deadline is ours.
       timeout: false,
       keepalive: isRepeatable,
-      ...(body !== undefined && { body: isStream(body) ? toStream(body) : body }),
+      ...(body !== undefined && { body: isStream(body) ? toStream(body, deadline) : body }),
     });
     return {
       status: response.status,
@@ -26,10 +27,13 @@ export function createFetchTransport({ origin }: URL): Transport {
   };
 }
 
-function toStream({ pieces }: OutgoingStream): ReadableStream<Uint8Array> {
+function toStream({ pieces }: OutgoingStream, deadline: Deadline): ReadableStream<Uint8Array> {
   return new ReadableStream({
     async pull(controller) {
+      // The time that it takes to get a piece is not the service's.
+      deadline.pause();
       const { done, value } = await pieces.next();
+      deadline.extend();
       if (done) controller.close();
       // fetch may still read it when the next piece takes its place.
       else controller.enqueue(value.slice());

@@ -20,15 +20,18 @@ export function createSocketTransport(origin: URL): Transport {
   const idle = createIdleConnections();
 
   async function sendAnew(request: Outgoing, deadline: Deadline): Promise<Call> {
+    // First, for a header that cannot be sent must not cost a connection.
+    const head = writeHead(request);
     const connection = await open(address, deadline, idle.sweep);
-    return await new Call(connection, deadline, idle.give).send(writeHead(request), request.body);
+    return await new Call(connection, deadline, idle.give).send(head, request.body);
   }
 
   async function sendAgain(request: Outgoing, deadline: Deadline): Promise<Call> {
+    const head = writeHead(request);
     for (let known = idle.take(); known !== undefined; known = idle.take()) {
       const call = new Call(known, deadline, idle.give);
       try {
-        return await call.send(writeHead(request), request.body);
+        return await call.send(head, request.body);
       } catch (error) {
         if (!call.isUnanswered) throw error;
       }
@@ -46,18 +49,10 @@ async function open(
   deadline: Deadline,
   onIdleEnd: () => void,
 ): Promise<Connection> {
-  const { promise: given, reject } = Promise.withResolvers<never>();
-  deadline.guard({ stop: () => reject(new ConnectionError("ABORT_ERR", "The call was given up")) });
-  const opening = openConnection(address, onIdleEnd);
+  const { opened, giveUp } = openConnection(address, onIdleEnd);
+  deadline.guard({ stop: () => giveUp(new ConnectionError("ABORT_ERR", "The call was given up")) });
   try {
-    return await Promise.race([opening, given]);
-  } catch (error) {
-    // It may still come about, and nobody would have it.
-    opening.then(
-      (connection) => connection.destroy(),
-      () => undefined,
-    );
-    throw error;
+    return await opened;
   } finally {
     deadline.guard(undefined);
   }

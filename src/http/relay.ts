@@ -1,0 +1,136 @@
+import { badRequest } from "../errors.ts";
+import type { UploadForm } from "../provider.ts";
+import { ContentError, encodeFields, encodeFormHead } from "../upstream/form.ts";
+import type { DigestSink } from "./digest-sink.ts";
+import { hintField } from "./exchange.ts";
+import type { Collector, FilePart, FormFields } from "./form-parts.ts";
+
+/** When a form may be passed on while it still comes. */
+export interface RelayRules {
+  /** Whether a large file may, by what came before it. */
+  mayRelay(before: FormFields): boolean;
+  /** Throws for a form that cannot be taken; called before anybody has the whole of it. */
+  check(form: FormFields): void;
+}
+
+/** A form that is passed on while it still comes. */
+export interface FormRelay {
+  /** What came before its file. */
+  readonly before: FormFields;
+  readonly form: UploadForm;
+  /** Why the form could not be read to its end, if so: the client's fault, not the service's. */
+  failure(): unknown;
+  /** The SHA-256 of the file in hexadecimal; to be called once `form` is sent. */
+  finish(): Promise<string>;
+  /** Reads what is left of the form: many clients hear no answer before they have sent all. */
+  drain(): Promise<void>;
+  /** To be called on every way out. */
+  discard(): Promise<void>;
+}
+
+/** A form that is read up to where its file begins. */
+export interface FormSource {
+  readonly boundary: string;
+  /** Of the whole form, in bytes. */
+  readonly length: number;
+  readonly file: FilePart;
+  readonly before: FormFields;
+  /** The piece in which the file begins, and where that piece ends in the form. */
+  readonly chunk: Uint8Array;
+  readonly end: number;
+  /** The next piece, of which the collector has heard then; undefined at the end. */
+  read(): Promise<Uint8Array | undefined>;
+  /** Passes over the next piece; false at the end. */
+  skip(): Promise<boolean>;
+}
+
+/**
+ * Makes a relay of a form. What comes from its file on is passed on as it is, so that the length is
+ * known although nobody knows where the file will end.
+ */
+export function openRelay(
+  source: FormSource,
+  collector: Collector,
+  rules: RelayRules,
+  digest: DigestSink,
+): FormRelay {
+  const { boundary, length, file, before } = source;
+  const head = encodeFormHead(boundary, before.fields, file);
+  let failure: unknown;
+
+  async function* readPieces(): AsyncGenerator<Uint8Array, void> {
+    yield head;
+    try {
+      yield* readRest();
+    } catch (error) {
+      failure = error;
+      throw new ContentError("Cannot read the form that is to be sent", { cause: error });
+    }
+  }
+
+  async function* readRest(): AsyncGenerator<Uint8Array, void> {
+    let passed = file.start;
+    const kept: Uint8Array[] = [];
+    const rest = source.chunk.subarray(source.chunk.length - (source.end - file.start));
+    for (
+      let piece: Uint8Array | undefined = rest;
+      piece !== undefined;
+      piece = await source.read()
+    ) {
+      await digest.settle();
+      // From the end of the file on nothing is passed on before all of it is known to be good.
+      if (!collector.isFileOpen()) kept.push(piece);
+      else {
+        passed += piece.length;
+        yield piece;
+      }
+    }
+    const form = collector.finish();
+    rules.check(form);
+    const tail = Buffer.concat(kept);
+    if (form.hint === before.hint) return yield tail;
+    const late = form.fields.slice(before.fields.length);
+    yield withoutHint(boundary, tail, file.start + form.fileBytes - passed, late);
+  }
+
+  return {
+    before,
+    form: {
+      contentType: `multipart/form-data; boundary=${quoteBoundary(boundary)}`,
+      length: head.length + length - file.start,
+      pieces: readPieces(),
+    },
+    failure: () => failure,
+    finish: digest.finish,
+    async drain() {
+      if (failure !== undefined) return;
+      let more = true;
+      while (more) more = await source.skip().catch(() => false);
+    },
+    discard: digest.discard,
+  };
+}
+
+/**
+ * The end of a form, whose first `fileBytes` are still the file's, with its other fields but without
+ * the hint, which is not the service's to know; as long as before, which is what it was announced as.
+ */
+function withoutHint(
+  boundary: string,
+  tail: Buffer,
+  fileBytes: number,
+  fields: FormFields["fields"],
+): Buffer {
+  const end = Buffer.from(`\r\n${encodeFields(boundary, fields)}--${boundary}--\r\n`);
+  const room = tail.length - fileBytes - end.length;
+  if (room < 0) {
+    const message = `Cannot take the field "${hintField}" there: send it before the file`;
+    throw badRequest(message, hintField);
+  }
+  // What follows the last boundary means nothing (RFC 2046, section 5.1.1).
+  return Buffer.concat([tail.subarray(0, fileBytes), end, Buffer.alloc(room, " ")]);
+}
+
+function quoteBoundary(boundary: string): string {
+  return /^[\w'+.-]+$/.test(boundary) ? boundary : `"${boundary}"`;
+}
