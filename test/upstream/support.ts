@@ -99,7 +99,9 @@ function serve(socket: Socket<Served>, behaviour: ServerBehaviour, requests: Rec
   let waiting: Uint8Array[] = [];
   const state = { written: 0, bytes: 0, isClosed: false };
   let isEnding = false;
-  let input = Buffer.alloc(0);
+  let pieces: Buffer[] = [];
+  let waitingBytes = 0;
+  let neededBytes = 0;
   let isHeadTold = false;
 
   function flush(): void {
@@ -143,17 +145,23 @@ function serve(socket: Socket<Served>, behaviour: ServerBehaviour, requests: Rec
     flush,
     read(bytes) {
       state.bytes += bytes.length;
-      input = Buffer.concat([input, bytes]);
-      for (;;) {
+      pieces.push(bytes);
+      waitingBytes += bytes.length;
+      while (waitingBytes > neededBytes || (isHeadTold && waitingBytes === neededBytes)) {
+        const input = Buffer.concat(pieces);
+        pieces = [input];
+        neededBytes = waitingBytes;
         const end = input.indexOf("\r\n\r\n");
         if (end === -1) return;
         const head = input.toString("latin1", 0, end);
         if (!isHeadTold) behaviour.onHead?.(head, connection);
         isHeadTold = true;
-        const total = end + 4 + Number(/\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
-        if (input.length < total) return;
-        const request = { head, body: input.toString("latin1", end + 4, total) };
-        input = input.subarray(total);
+        neededBytes = end + 4 + Number(/\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
+        if (waitingBytes < neededBytes) return;
+        const request = { head, body: input.toString("latin1", end + 4, neededBytes) };
+        pieces = [input.subarray(neededBytes)];
+        waitingBytes -= neededBytes;
+        neededBytes = 0;
         isHeadTold = false;
         requests.push(request);
         behaviour.onRequest?.(request, connection);

@@ -100,7 +100,13 @@ describe.each(transports)("a call over %s", (name, createTransport) => {
       onRequest: (_, connection) => connection.write(makeAnswer("ok")),
     });
     const transport = createTransport(url);
-    const bodies = ["", "{}", '{"name":"Zoë 🎛️ \ud800"}', new Uint8Array([0, 255, 13, 10]), undefined];
+    const bodies = [
+      "",
+      "{}",
+      '{"name":"Zoë 🎛️ \ud800"}',
+      new Uint8Array([0, 255, 13, 10]),
+      undefined,
+    ];
     for (const body of bodies) await exchange(transport, { ...makePost(), method, body });
     expect(requests.map(({ body }) => body)).toEqual(
       bodies.map((body) => Buffer.from(body ?? "").toString("latin1")),
@@ -176,7 +182,9 @@ describe.each(transports)("a call over %s", (name, createTransport) => {
     stop();
     for (const request of [makeGet(), makePost()]) {
       const error = await catchError(() => exchange(createTransport(url), request));
-      expect(error).toMatchObject({ code: expect.stringMatching(/^(ECONNREFUSED|ConnectionRefused)$/) });
+      expect(error).toMatchObject({
+        code: expect.stringMatching(/^(ECONNREFUSED|ConnectionRefused)$/),
+      });
     }
   });
 

@@ -35,8 +35,9 @@ function toStream({ pieces }: OutgoingStream, deadline: Deadline): ReadableStrea
       const { done, value } = await pieces.next();
       deadline.extend();
       if (done) controller.close();
-      // fetch may still read it when the next piece takes its place.
-      else controller.enqueue(value.slice());
+      // A copy, which that of a Buffer by `slice` is not: fetch may still read it when the next piece
+      // takes its place.
+      else controller.enqueue(new Uint8Array(value));
     },
     async cancel() {
       await pieces.return();
