@@ -27,10 +27,12 @@ export interface FileSink {
 
 /** Hears of a form's parts and keeps what they are. All throw a 400 or a 413. */
 export interface Collector extends FormListener {
-  /** Whether the file has begun and not ended. */
-  isFileOpen(): boolean;
+  /** Whether a line of the content begins as a boundary does. */
+  hasLookalike(): boolean;
+  /** How much of the file has come, in bytes. */
+  fileBytes(): number;
   /** What the whole form was; throws where it had no file. */
-  finish(): FormFields & { readonly file: FilePart; readonly fileBytes: number };
+  finish(): FormFields & { readonly file: FilePart };
 }
 
 const maxFields = 100;
@@ -49,7 +51,7 @@ export function createCollector(
   let file: FilePart | undefined;
   let sink: FileSink | undefined;
   let fileBytes = 0;
-  let isFileOpen = false;
+  let hasLookalike = false;
   let field: { name: string; chunks: Uint8Array[]; bytes: number } | undefined;
 
   function openFile({ name, filename = "", type }: PartHeaders, start: number): void {
@@ -62,7 +64,6 @@ export function createCollector(
     if (filename === "") throw badRequest("Cannot take the file: it has no filename", name);
     file = { name, filename, type, start };
     sink = openSink(file, { hint, fields: [...fields] });
-    isFileOpen = true;
   }
 
   function openField(name: string): void {
@@ -103,10 +104,7 @@ export function createCollector(
     },
 
     onPartEnd() {
-      if (field === undefined) {
-        isFileOpen = false;
-        return;
-      }
+      if (field === undefined) return;
       const { name, chunks } = field;
       const value = decodeField(name, Buffer.concat(chunks));
       field = undefined;
@@ -115,10 +113,15 @@ export function createCollector(
       else throw badRequest(`Cannot take the field "${name}": it is given twice`, name);
     },
 
-    isFileOpen: () => isFileOpen,
+    onLookalike() {
+      hasLookalike = true;
+    },
+
+    hasLookalike: () => hasLookalike,
+    fileBytes: () => fileBytes,
 
     finish() {
-      if (file !== undefined) return { file, fileBytes, hint, fields };
+      if (file !== undefined) return { file, hint, fields };
       const { fileField } = limits;
       throw badRequest(
         `Cannot read the form: the file is missing; send it as "${fileField}"`,

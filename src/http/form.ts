@@ -84,7 +84,8 @@ export async function readForm(
       if (relayed !== undefined && rules !== undefined) {
         const { digest, ...opened } = relayed;
         const skip = async () => (await chunks.next()).done !== true;
-        const source = { ...opened, boundary, length, chunk, end: bytes, read, skip };
+        const close = async () => void (await chunks.return());
+        const source = { ...opened, boundary, length, chunk, end: bytes, read, skip, close };
         return openRelay(source, collector, rules, digest);
       }
       await spool.settle();
@@ -94,6 +95,7 @@ export async function readForm(
     const { filename } = file;
     return { hint, fields, file: { content, filename, sha256 }, discard: spool.discard };
   } catch (error) {
+    await chunks.return();
     await spool.discard();
     await relayed?.digest.discard();
     throw error;

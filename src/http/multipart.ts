@@ -12,6 +12,8 @@ export interface FormListener {
   /** A piece of the part's content; it stays as it is. */
   readonly onData: (chunk: Uint8Array) => void;
   readonly onPartEnd: () => void;
+  /** A line of the content only begins as a boundary does. */
+  readonly onLookalike: () => void;
 }
 
 /** Reads a form piece by piece. All throw a 400 for what is no form. */
@@ -56,6 +58,7 @@ export function createFormParser(boundary: string, listener: FormListener): Form
       if (after === "more") return keep(data, found);
       // A line that only begins like the delimiter is content.
       if (after === "none") {
+        listener.onLookalike();
         from = found + lineEnd.length;
         continue;
       }

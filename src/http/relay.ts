@@ -1,4 +1,4 @@
-import { badRequest } from "../errors.ts";
+import { type ApiError, badRequest } from "../errors.ts";
 import type { UploadForm } from "../provider.ts";
 import { ContentError, encodeFields, encodeFormHead } from "../upstream/form.ts";
 import type { DigestSink } from "./digest-sink.ts";
@@ -42,6 +42,8 @@ export interface FormSource {
   read(): Promise<Uint8Array | undefined>;
   /** Passes over the next piece; false at the end. */
   skip(): Promise<boolean>;
+  /** Reads no further. */
+  close(): Promise<void>;
 }
 
 /**
@@ -70,27 +72,29 @@ export function openRelay(
 
   async function* readRest(): AsyncGenerator<Uint8Array, void> {
     let passed = file.start;
-    const kept: Uint8Array[] = [];
+    let kept: Uint8Array[] = [];
     const rest = source.chunk.subarray(source.chunk.length - (source.end - file.start));
     for (
       let piece: Uint8Array | undefined = rest;
       piece !== undefined;
       piece = await source.read()
     ) {
+      if (collector.hasLookalike()) throw ambiguous();
       await digest.settle();
-      // From the end of the file on nothing is passed on before all of it is known to be good.
-      if (!collector.isFileOpen()) kept.push(piece);
-      else {
-        passed += piece.length;
-        yield piece;
-      }
+      kept.push(piece);
+      // What could be the end of the file is not passed on before all that follows is known to be good.
+      const sure = file.start + collector.fileBytes() - passed;
+      if (sure === 0) continue;
+      const [whole = piece] = kept.length > 1 ? [Buffer.concat(kept)] : kept;
+      passed += sure;
+      kept = [whole.subarray(sure)];
+      yield whole.subarray(0, sure);
     }
     const form = collector.finish();
     rules.check(form);
     const tail = Buffer.concat(kept);
-    if (form.hint === before.hint) return yield tail;
     const late = form.fields.slice(before.fields.length);
-    yield withoutHint(boundary, tail, file.start + form.fileBytes - passed, late);
+    yield form.hint === before.hint ? tail : withoutHint(boundary, tail, late);
   }
 
   return {
@@ -107,28 +111,31 @@ export function openRelay(
       let more = true;
       while (more) more = await source.skip().catch(() => false);
     },
-    discard: digest.discard,
+    async discard() {
+      await source.close();
+      await digest.discard();
+    },
   };
 }
 
 /**
- * The end of a form, whose first `fileBytes` are still the file's, with its other fields but without
- * the hint, which is not the service's to know; as long as before, which is what it was announced as.
+ * What follows the file in a form, without the hint, which is not the service's to know; as long as
+ * before, for that is what it was announced as.
  */
-function withoutHint(
-  boundary: string,
-  tail: Buffer,
-  fileBytes: number,
-  fields: FormFields["fields"],
-): Buffer {
+function withoutHint(boundary: string, tail: Buffer, fields: FormFields["fields"]): Buffer {
   const end = Buffer.from(`\r\n${encodeFields(boundary, fields)}--${boundary}--\r\n`);
-  const room = tail.length - fileBytes - end.length;
-  if (room < 0) {
+  if (end.length > tail.length) {
     const message = `Cannot take the field "${hintField}" there: send it before the file`;
     throw badRequest(message, hintField);
   }
   // What follows the last boundary means nothing (RFC 2046, section 5.1.1).
-  return Buffer.concat([tail.subarray(0, fileBytes), end, Buffer.alloc(room, " ")]);
+  return Buffer.concat([end, Buffer.alloc(tail.length - end.length, " ")]);
+}
+
+/** Other readers of the form could take that line for the end of the file. */
+function ambiguous(): ApiError {
+  const message = "Cannot pass the file on: a line of it begins with the boundary of its own form";
+  return badRequest(message, null);
 }
 
 function quoteBoundary(boundary: string): string {

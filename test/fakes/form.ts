@@ -20,12 +20,8 @@ export function parseForm(contentType: string | null, body: Buffer): ParsedForm 
   const boundary = match?.[2];
   if (boundary === undefined) throw new Error(`bad content-type "${contentType}"`);
   const opening = `--${boundary}\r\n`;
-  const closing = `\r\n--${boundary}--\r\n`;
   if (!body.subarray(0, opening.length).equals(Buffer.from(opening))) {
     throw new Error("the body does not begin with the boundary");
-  }
-  if (!body.subarray(-closing.length).equals(Buffer.from(closing))) {
-    throw new Error("the body does not end with the boundary");
   }
   const fields: [string, string][] = [];
   const files: ParsedFile[] = [];
@@ -39,11 +35,12 @@ export function parseForm(contentType: string | null, body: Buffer): ParsedForm 
     else files.push({ name, filename, type, content });
     const next = end + separator.length;
     const mark = body.subarray(next, next + 2).toString("latin1");
-    if (mark === "--") break;
+    // What follows is an epilogue, which means nothing (RFC 2046, section 5.1.1).
+    if (mark === "--") return { fields, files };
     if (mark !== "\r\n") throw new Error("a boundary does not end its line");
     start = next + 2;
   }
-  return { fields, files };
+  throw new Error("the body does not end with the boundary");
 }
 
 function parsePart(part: Buffer): {

@@ -66,7 +66,11 @@ export function createAnswerReader(handler: AnswerHandler): AnswerReader {
     const isCertain = encoding === null || length === null;
     isReusable = text[7] === "1" && isCertain && !/\bclose\b/i.test(header("connection") ?? "");
     handler.onHead(head);
-    if (status === 204 || status === 304) return false;
+    if (status === 204 || status === 304) {
+      // A 204 that says it has a body after all may have one.
+      if (status === 204 && (encoding !== null || Number(digits) > 0)) isReusable = false;
+      return false;
+    }
     remaining = Number(digits ?? 0);
     if (encoding !== null) state = "chunk size";
     else if (length === null) state = "to the end";

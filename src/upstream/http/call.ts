@@ -108,8 +108,8 @@ export class Call implements CallHandler, Incoming {
     this.#end();
   }
 
-  onFailure(error: unknown): void {
-    this.isUnanswered = this.#head === undefined;
+  onFailure(error: unknown, isHeard: boolean): void {
+    this.isUnanswered = !isHeard;
     this.#end(error);
   }
 

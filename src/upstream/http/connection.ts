@@ -4,8 +4,8 @@ import { ConnectionError } from "./transport.ts";
 
 /** Who hears of the answer to one call. */
 export interface CallHandler extends AnswerHandler {
-  /** The connection is lost before the end of the answer. */
-  onFailure(error: unknown): void;
+  /** The connection is lost before the end of the answer, or of its first byte if not `isHeard`. */
+  onFailure(error: unknown, isHeard: boolean): void;
 }
 
 /** A connection to a service over which calls go one after the other. */
@@ -46,6 +46,7 @@ export function openConnection(address: Address, onIdleEnd: () => void): Opening
   let handler: CallHandler | undefined;
   let drained: (() => void) | undefined;
   let isOpen = true;
+  let isHeard = false;
 
   const reader = createAnswerReader({
     onHead: (head) => handler?.onHead(head),
@@ -62,8 +63,9 @@ export function openConnection(address: Address, onIdleEnd: () => void): Opening
   const connection: Connection = {
     isOpen: () => isOpen,
     begin(next) {
-      if (!isOpen) return next.onFailure(lost());
+      if (!isOpen) return next.onFailure(lost(), false);
       handler = next;
+      isHeard = false;
       socket?.ref();
     },
     write: (data) => (isOpen ? writeFrom(data) : undefined),
@@ -89,7 +91,7 @@ export function openConnection(address: Address, onIdleEnd: () => void): Opening
     // Before the socket tells of its own end.
     opened.reject(error);
     lose();
-    failed?.onFailure(error);
+    failed?.onFailure(error, isHeard);
     if (wasIdle) onIdleEnd();
   }
 
@@ -130,6 +132,7 @@ export function openConnection(address: Address, onIdleEnd: () => void): Opening
       data(_, bytes) {
         // What comes between two calls answers none of them.
         if (handler === undefined) return fail(lost());
+        isHeard = true;
         try {
           reader.push(bytes);
         } catch (error) {

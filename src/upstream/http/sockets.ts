@@ -75,7 +75,14 @@ function createIdleConnections() {
 
   return {
     sweep,
-    take: () => connections.pop()?.connection,
+    take(): Connection | undefined {
+      const latest = connections.pop();
+      if (latest === undefined || performance.now() - latest.since < idleMilliseconds) {
+        return latest?.connection;
+      }
+      latest.connection.destroy();
+      return undefined;
+    },
     give(connection: Connection): void {
       connections.push({ connection, since: performance.now() });
       if (connections.length > maxIdle) connections.shift()?.connection.destroy();
