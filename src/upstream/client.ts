@@ -161,7 +161,10 @@ export function connectUpstream(options: UpstreamOptions): Upstream {
 
   async function authorize(refused: boolean, deadline: Deadline): Promise<Headers> {
     try {
-      return (await service.authorize?.(refused, deadline.signal)) ?? {};
+      const credential = (await service.authorize?.(refused, deadline.signal)) ?? {};
+      deadline.check(performance.now());
+      deadline.signal.throwIfAborted();
+      return credential;
     } catch (cause) {
       if (cause instanceof ApiError || !deadline.isAborted) throw cause;
       throw explainFailure(service, cause, deadline, { sentWhole: false });

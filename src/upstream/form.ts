@@ -56,7 +56,7 @@ export function encodeFormHead(
   boundary: string,
   fields: FormBody["fields"],
   file: { readonly name: string; readonly filename: string; readonly type: string },
-): Buffer {
+): Uint8Array {
   return Buffer.from(
     `${encodeFields(boundary, fields)}--${boundary}\r\n${disposition(file.name)}; filename="${escapeName(file.filename)}"\r\n` +
       `Content-Type: ${file.type || "application/octet-stream"}\r\n\r\n`,
