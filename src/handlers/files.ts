@@ -40,8 +40,8 @@ export async function createFile(gateway: Gateway, exchange: Exchange): Promise<
       return files.relayUpload !== undefined && !gateway.reports.readsContent(purpose);
     },
     check(whole) {
-      findBackend(whole);
       readFields(whole.fields);
+      findBackend(whole);
     },
   });
   if ("form" in form) return await relayFile(gateway, exchange, findBackend(form.before), form);
@@ -73,8 +73,7 @@ async function relayFile(
   try {
     if (backend.files.relayUpload === undefined) throw unsupported(backend, "relay a file");
     const file = await changing(backend.files.relayUpload(relay.form, signal));
-    const sha256 = await relay.finish();
-    await gateway.ledger.record("file", [toEntry(backend, file, sha256)]);
+    await gateway.ledger.record("file", [toEntry(backend, file, relay.sha256())]);
     return answerWith(exchange, completeFile(file), file);
   } catch (error) {
     await relay.drain();

@@ -15,8 +15,12 @@ export interface DigestSink extends FileSink {
 /** Makes a sink for one file. */
 export function createDigestSink(): DigestSink {
   const digest = startDigest();
-  const pieces = createPieces(digest.update);
   let isEnded = false;
+  let isDiscarded = false;
+  const pieces = createPieces(async (piece) => {
+    // After its end the thread would begin another one.
+    if (!isDiscarded) await digest.update(piece);
+  });
 
   return {
     write: pieces.write,
@@ -29,6 +33,7 @@ export function createDigestSink(): DigestSink {
     async discard() {
       if (isEnded) return;
       isEnded = true;
+      isDiscarded = true;
       await pieces.abandon();
       await digest.finish().catch(() => undefined);
     },

@@ -114,7 +114,8 @@ export function createCollector(
     },
 
     onLookalike() {
-      hasLookalike = true;
+      // What came before the file is written anew.
+      hasLookalike ||= file !== undefined;
     },
 
     hasLookalike: () => hasLookalike,

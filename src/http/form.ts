@@ -34,6 +34,8 @@ export interface FormLimits {
 
 // Room for boundaries, part headers and fields beside the file.
 const overheadBytes = 8 * 1024 * 1024;
+// RFC 2046, section 5.1.1: other boundaries are not what every service understands.
+const plainBoundary = /^[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]$/;
 // What is smaller stays in memory anyway.
 const minRelayBytes = 1024 * 1024;
 
@@ -59,7 +61,8 @@ export async function readForm(
   const spool = createSpool(limits.spoolDirectory);
   let relayed: { file: FilePart; before: FormFields; digest: DigestSink } | undefined;
   const collector = createCollector(limits, (file, before) => {
-    if (length - file.start < minRelayBytes || rules?.mayRelay(before) !== true) return spool;
+    const isSmall = length - file.start < minRelayBytes;
+    if (isSmall || !plainBoundary.test(boundary) || rules?.mayRelay(before) !== true) return spool;
     relayed = { file, before, digest: createDigestSink() };
     return relayed.digest;
   });

@@ -25,6 +25,7 @@ export interface FormParser {
 
 const maxHeaderBytes = 16 * 1024;
 const maxPreambleBytes = 64 * 1024;
+const maxEpilogueBytes = 64 * 1024;
 const maxPaddingBytes = 128;
 const carriageReturn = 13;
 const dash = 45;
@@ -39,6 +40,7 @@ export function createFormParser(boundary: string, listener: FormListener): Form
   let rest = lineEnd;
   let preambleBytes = 0;
   let pushedBytes = 0;
+  let epilogueBytes = 0;
 
   function emit(chunk: Buffer): void {
     if (state === "content") {
@@ -110,6 +112,8 @@ export function createFormParser(boundary: string, listener: FormListener): Form
       while (data !== undefined && data.length > 0 && state !== "epilogue") {
         data = state === "headers" ? readHeaders(data) : readContent(data);
       }
+      if (state === "epilogue") epilogueBytes += data?.length ?? 0;
+      if (epilogueBytes > maxEpilogueBytes) throw malformed("it goes on after its end");
     },
     end() {
       if (state !== "epilogue") throw malformed("it is cut off");

@@ -20,8 +20,8 @@ export interface FormRelay {
   readonly form: UploadForm;
   /** Why the form could not be read to its end, if so: the client's fault, not the service's. */
   failure(): unknown;
-  /** The SHA-256 of the file in hexadecimal; to be called once `form` is sent. */
-  finish(): Promise<string>;
+  /** The SHA-256 of the file in hexadecimal; throws where `form` was not read to its end. */
+  sha256(): string;
   /** Reads what is left of the form: many clients hear no answer before they have sent all. */
   drain(): Promise<void>;
   /** To be called on every way out. */
@@ -59,6 +59,7 @@ export function openRelay(
   const { boundary, length, file, before } = source;
   const head = encodeFormHead(boundary, before.fields, file);
   let failure: unknown;
+  let sha256: string | undefined;
 
   async function* readPieces(): AsyncGenerator<Uint8Array, void> {
     yield head;
@@ -92,6 +93,8 @@ export function openRelay(
     }
     const form = collector.finish();
     rules.check(form);
+    // Before the service has the whole form, for this too can fail.
+    sha256 = await digest.finish();
     const tail = Buffer.concat(kept);
     const late = form.fields.slice(before.fields.length);
     yield form.hint === before.hint ? tail : withoutHint(boundary, tail, late);
@@ -105,7 +108,10 @@ export function openRelay(
       pieces: readPieces(),
     },
     failure: () => failure,
-    finish: digest.finish,
+    sha256() {
+      if (sha256 === undefined) throw new Error("The backend did not read the form to its end");
+      return sha256;
+    },
     async drain() {
       if (failure !== undefined) return;
       let more = true;

@@ -124,6 +124,14 @@ describe("arrives byte by byte as it was sent, with all fields,", () => {
     expect(knownHashes()).toEqual([sha256(content)]);
   });
 
+  test("eight at once", async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 8 }, async () => (await send(encode(["file", purpose]))).id ?? ""),
+    );
+    const hashes = ids.map((id) => place.fake.state.files.get(id)?.content ?? Buffer.alloc(0));
+    expect(hashes.map(sha256)).toEqual(ids.map(() => sha256(content)));
+  });
+
   test("with a boundary in quotes", async () => {
     expect((await send(encode([purpose, "file"]), undefined, `"${boundary}"`)).status).toBe(200);
   });
@@ -177,6 +185,19 @@ describe("what is found wrong after the file leaves nothing at the service:", ()
     const body = encode([purpose, "file"]);
     body.write(`\r\n--${boundary}x`, 2_000_000);
     expect(await sendAlone(body)).toContain("begins with the boundary of its own form");
+    expect(place.fake.state.files.size).toBe(0);
+  });
+
+  test("a form that goes on after its end", async () => {
+    const answer = await sendAlone(encode([purpose, "file"], `\r\n${" ".repeat(100_000)}`));
+    expect(answer).toContain("it goes on after its end");
+    expect(place.fake.state.files.size).toBe(0);
+  });
+
+  test("a file that is too large", async () => {
+    await place.stop();
+    place = await startPlace({ maxFileMegabytes: 2 });
+    expect(await sendAlone(encode(["file", purpose]))).toStartWith("HTTP/1.1 413");
     expect(place.fake.state.files.size).toBe(0);
   });
 

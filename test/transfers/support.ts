@@ -14,7 +14,11 @@ export interface Place {
 }
 
 /** Starts all three; `timeout` is that of the fakes' backends, in seconds. */
-export async function startPlace({ timeout = 60, idleSeconds = 60 } = {}): Promise<Place> {
+export async function startPlace({
+  timeout = 60,
+  idleSeconds = 60,
+  maxFileMegabytes = 512,
+} = {}): Promise<Place> {
   const fake = await startFakeOpenAI();
   const other = await startFakeOpenAI();
   const backend = (name: string, { url, apiKey }: FakeOpenAI) =>
@@ -23,7 +27,7 @@ export async function startPlace({ timeout = 60, idleSeconds = 60 } = {}): Promi
     providers,
     config: `finetune_settings:
 ${backend("fake", fake)}${backend("other", other)}  - { custom_llm_provider: local }
-general_settings: { default_provider: fake, idle_timeout_seconds: ${idleSeconds} }
+general_settings: { default_provider: fake, idle_timeout_seconds: ${idleSeconds}, max_file_size_mb: ${maxFileMegabytes} }
 `,
   });
   return {

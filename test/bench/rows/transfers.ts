@@ -74,7 +74,7 @@ function makeLoad({ target }: Subject, shape: Shape): TransferLoad {
   return {
     ...shape,
     url: `${target.url}/v1/${path}`,
-    headers: target.headers,
+    headers: { ...target.headers, ...target.uploadHeaders },
     verify: false,
     timeoutSeconds: 60,
   };

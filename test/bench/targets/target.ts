@@ -54,6 +54,8 @@ export interface RunningTarget {
   readonly url: string;
   /** What each request has to carry. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Sent with uploads too. */
+  readonly uploadHeaders?: Readonly<Record<string, string>>;
   /** Absent where there is nothing between client and upstream. */
   readonly process: RunningProcess | undefined;
   /** The program, where it is one file. */

@@ -84,5 +84,7 @@ async function start(executable: string, place: Place, backends: readonly string
     cpu: place.layout.proxy,
   });
   const headers = { authorization: `Bearer ${masterKey}` };
-  return { ...runTarget(`http://127.0.0.1:${port}`, headers, started), executable };
+  // The file comes before the fields, so that only a header can name the backend in time.
+  const uploadHeaders = { "custom-llm-provider": "openai" };
+  return { ...runTarget(`http://127.0.0.1:${port}`, headers, started), uploadHeaders, executable };
 }
