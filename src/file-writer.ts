@@ -25,6 +25,8 @@ export async function createFileWriter(path: string, inspect?: TakePiece): Promi
       try {
         await pieces.end();
       } finally {
+        // Where one write has failed, others may still be under way.
+        await pieces.abandon();
         await handle.close();
       }
     },

@@ -62,7 +62,8 @@ export function createPieces(take: TakePiece): Pieces {
     settle,
     async end() {
       await settle();
-      await Promise.all([...taken, flush(piece, filled)]);
+      taken.push(flush(piece, filled));
+      await Promise.all(taken);
     },
     async abandon() {
       await Promise.allSettled(taken);

@@ -1,4 +1,5 @@
 import type { Handler } from "./handlers/answers.ts";
+import { createFile } from "./handlers/create-file.ts";
 import * as files from "./handlers/files.ts";
 import * as graders from "./handlers/graders.ts";
 import * as health from "./handlers/health.ts";
@@ -11,7 +12,7 @@ import type { Route } from "./http/router.ts";
 
 /** The gateway's routes, each with and without `/v1` and under `/{backend or provider}/v1`. */
 export const routes: readonly Route<Handler>[] = [
-  ["POST", "files", files.createFile],
+  ["POST", "files", createFile],
   ["GET", "files", files.listFiles],
   ["POST", "files/import", files.importFile],
   ["GET", "files/:id", files.getFile],

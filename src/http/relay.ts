@@ -115,6 +115,7 @@ export function openRelay(
     async drain() {
       if (failure !== undefined) return;
       let more = true;
+      // A client that breaks off now hears no answer, whatever it is.
       while (more) more = await source.skip().catch(() => false);
     },
     async discard() {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../src/upstream/deadline.ts";
 import { createSocketTransport } from "../../src/upstream/http/sockets.ts";
 import type { Incoming, Outgoing, Transport } from "../../src/upstream/http/transport.ts";
@@ -10,27 +10,16 @@ import {
   makePost,
   makeUpload,
   never,
-  type RawServer,
   readStream,
-  type ServerBehaviour,
   settle,
-  startRawServer,
   transports,
+  useRawServer,
   waitFor,
 } from "./support.ts";
 
 // Calls that end early: their time is over, their client has gone, or nobody reads them.
 
-let server: RawServer | undefined;
-afterEach(() => {
-  server?.stop();
-  server = undefined;
-});
-
-function start(behaviour: ServerBehaviour): RawServer {
-  server = startRawServer(behaviour);
-  return server;
-}
+const start = useRawServer();
 
 /** Fails by its deadline, or by its client leaving at that time. */
 const enders = {

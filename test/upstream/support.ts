@@ -1,3 +1,4 @@
+import { afterEach } from "bun:test";
 import type { Socket, TLSOptions } from "bun";
 import { Deadline } from "../../src/upstream/deadline.ts";
 import { createFetchTransport } from "../../src/upstream/http/fetch.ts";
@@ -245,4 +246,17 @@ export async function settle(read: () => number): Promise<number> {
     last = read();
     if (same === 20) return last;
   }
+}
+
+/** Starts servers of which the last one is stopped after each test; to be called once in a file. */
+export function useRawServer(): (behaviour: ServerBehaviour) => RawServer {
+  let server: RawServer | undefined;
+  afterEach(() => {
+    server?.stop();
+    server = undefined;
+  });
+  return (behaviour) => {
+    server = startRawServer(behaviour);
+    return server;
+  };
 }

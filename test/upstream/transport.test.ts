@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createSocketTransport } from "../../src/upstream/http/sockets.ts";
 import type { Outgoing } from "../../src/upstream/http/transport.ts";
 import { catchError } from "../support/gateway.ts";
@@ -7,25 +7,14 @@ import {
   makeAnswer,
   makeGet,
   makePost,
-  type RawServer,
-  type ServerBehaviour,
-  startRawServer,
   transports,
+  useRawServer,
   waitFor,
 } from "./support.ts";
 
 // Which connection a call goes over, what it looks like there, and when it is sent again.
 
-let server: RawServer | undefined;
-afterEach(() => {
-  server?.stop();
-  server = undefined;
-});
-
-function start(behaviour: ServerBehaviour): RawServer {
-  server = startRawServer(behaviour);
-  return server;
-}
+const start = useRawServer();
 
 const put: Outgoing = {
   method: "PUT",

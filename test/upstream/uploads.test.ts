@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createSocketTransport } from "../../src/upstream/http/sockets.ts";
 import { catchError } from "../support/gateway.ts";
 import {
@@ -7,11 +7,9 @@ import {
   makeGet,
   makePost,
   makeUpload,
-  type RawServer,
-  type ServerBehaviour,
   settle,
-  startRawServer,
   transports,
+  useRawServer,
   waitFor,
 } from "./support.ts";
 
@@ -19,16 +17,7 @@ import {
 
 const megabyte = 1024 * 1024;
 
-let server: RawServer | undefined;
-afterEach(() => {
-  server?.stop();
-  server = undefined;
-});
-
-function start(behaviour: ServerBehaviour): RawServer {
-  server = startRawServer(behaviour);
-  return server;
-}
+const start = useRawServer();
 
 describe.each(transports)("an upload over %s", (name, createTransport) => {
   test("arrives whole, though each piece is overwritten by the next one", async () => {

@@ -111,23 +111,20 @@ export function createAnswerReader(handler: AnswerHandler): AnswerReader {
           if (isEnded) return;
           continue;
         }
-        const mark = state === "head" ? "\r\n\r\n" : "\r\n";
+        const isHead = state === "head";
+        const mark = isHead ? "\r\n\r\n" : "\r\n";
         const end = data.indexOf(mark, at);
         if (end === -1 || end - at > maxHeadBytes) {
           if (data.length - at > maxHeadBytes) throw malformed("a line of it is too long");
           pending = data.subarray(at);
           return;
         }
-        if (state === "head") {
-          const text = data.toString("latin1", at, end + 2);
-          at = end + mark.length;
-          if (!readHead(text)) return finish(at < data.length);
-          continue;
-        }
-        const text = data.toString("latin1", at, end);
+        const text = data.toString("latin1", at, isHead ? end + 2 : end);
         at = end + mark.length;
-        if (state === "trailer" && text === "") return finish(at < data.length);
-        else readLine(text);
+        if (isHead ? !readHead(text) : state === "trailer" && text === "") {
+          return finish(at < data.length);
+        }
+        if (!isHead) readLine(text);
       }
     },
     close() {

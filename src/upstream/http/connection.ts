@@ -149,8 +149,6 @@ export function openConnection(address: Address, onIdleEnd: () => void): Opening
         // A connection that is broken off does not tell where an answer ends.
         if (error !== undefined) fail(error);
         else if (!reader.close()) fail(lost());
-        isOpen = false;
-        drained?.();
       },
       error: (_, error) => fail(error),
       connectError: (_, error) => fail(error),

@@ -65,9 +65,11 @@ function createIdleConnections() {
   /** Forgets those that are closed, and closes those that nobody has used for long. */
   function sweep(): void {
     const oldest = performance.now() - idleMilliseconds;
-    const all = connections;
-    connections = all.filter(({ connection, since }) => connection.isOpen() && since > oldest);
-    for (const one of all) if (!connections.includes(one)) one.connection.destroy();
+    connections = connections.filter(({ connection, since }) => {
+      if (connection.isOpen() && since > oldest) return true;
+      connection.destroy();
+      return false;
+    });
     if (connections.length > 0) return;
     clearInterval(timer);
     timer = undefined;
